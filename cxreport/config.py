@@ -1,0 +1,467 @@
+"""Settings and definitions: where things lie, and the YAML files that analysts edit.
+
+Every definition rejects unknown keys and names the nearest known one. Problems of a load are gathered and raised
+together as one `DefinitionError`.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, cast
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cxreport.errors import DefinitionError, UsageError, listed, nearest
+from cxreport.periods import Period, PeriodKind
+
+ROOT_VARIABLE = "CXREPORT_ROOT"
+
+
+# --- where things lie ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folders of a project, all derived from its root."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> Self:
+        """Return the project that holds a folder: `CXREPORT_ROOT`, or the nearest parent with `reports/definitions`.
+
+        Raises `UsageError` when there is none.
+        """
+        if start is None and (named := os.environ.get(ROOT_VARIABLE)):
+            return cls(Path(named).resolve())
+        here = (start or Path.cwd()).resolve()
+        for folder in (here, *here.parents):
+            if (folder / "reports" / "definitions").is_dir():
+                return cls(folder)
+        raise UsageError(
+            found="no project here or in a parent folder",
+            expected="a folder that holds `reports/definitions/`",
+            do=f"change into the project, or set {ROOT_VARIABLE} to its folder",
+        )
+
+    @property
+    def notebooks(self) -> Path:
+        return self.root / "notebooks"
+
+    @property
+    def expectations(self) -> Path:
+        return self.root / "expectations"
+
+    @property
+    def definitions(self) -> Path:
+        return self.root / "reports" / "definitions"
+
+    @property
+    def datasets(self) -> Path:
+        return self.root / "reports" / "datasets"
+
+    @property
+    def kpis(self) -> Path:
+        return self.root / "reports" / "kpis"
+
+    @property
+    def segments(self) -> Path:
+        return self.root / "reports" / "segments.yml"
+
+    @property
+    def theme(self) -> Path:
+        return self.root / "reports" / "theme"
+
+    @property
+    def output(self) -> Path:
+        return self.root / "reports" / "output"
+
+    @property
+    def benchmarks(self) -> Path:
+        return self.root / "data" / "reference" / "benchmarks.csv"
+
+    @property
+    def sample(self) -> Path:
+        return self.root / "data" / "sample"
+
+    def staged(self, dataset: str) -> Path:
+        """Folder of `<table>.parquet` and `feeds.json`."""
+        return self.root / "data" / "staged" / dataset
+
+    def accepted(self, dataset: str, period: Period | None = None) -> Path:
+        """Folder of accepted rows and the verdict of a period; of all periods when none is named."""
+        folder = self.root / "data" / "accepted" / dataset
+        return folder / period.id if period else folder
+
+    def rejected(self, dataset: str, period: Period | None = None) -> Path:
+        """Folder of rejected row keys of a period."""
+        folder = self.root / "data" / "rejected" / dataset
+        return folder / period.id if period else folder
+
+    def measured(self, report: str, period: Period) -> Path:
+        """Folder of `estimates.parquet` and its companions."""
+        return self.root / "data" / "measured" / report / period.id
+
+    def published(self, report: str, period: Period) -> Path:
+        """Folder of a finished pack."""
+        return self.output / report / period.id
+
+
+# --- definitions ---------------------------------------------------------------------------------
+
+
+class Definition(BaseModel):
+    """A YAML file or a part of one: immutable, unknown keys rejected."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Scale(Definition):
+    """The answer scale of a question: its ends and which of them is good."""
+
+    low: float
+    high: float
+    good: Literal["high", "low"]
+
+    @model_validator(mode="after")
+    def _ends_in_order(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"scale runs from {self.low:g} to {self.high:g}; the low end must be below the high end")
+        return self
+
+
+class Base(Definition):
+    """Smallest bases: below `suppress` nothing is shown, below `warn` the figure is marked."""
+
+    warn: int = Field(default=30, ge=1)
+    suppress: int = Field(default=10, ge=1)
+
+    @model_validator(mode="after")
+    def _suppress_first(self) -> Self:
+        if self.suppress > self.warn:
+            raise ValueError(f"suppress ({self.suppress}) must not exceed warn ({self.warn})")
+        return self
+
+
+class Target(Definition):
+    """What the company aims for, in the KPI's unit; `since` is the first period it holds for."""
+
+    value: float
+    since: str | None = None
+
+
+class Kpi(Definition):
+    """One KPI, in one file of `reports/kpis/`; the file stem is its id.
+
+    `type` names the estimator:
+
+    - `net`: share of answers in `top` minus share in `bottom`, in points
+    - `share`: share of answers in `top`, or, with `counts`, share of rows whose column `counts` is filled in
+    - `mean`: mean score
+    - `quantile`: the `quantile` of `column`
+
+    `table` and `where` choose the rows (`where` maps a column to one allowed value or a list of them).
+    """
+
+    id: str = ""
+    title: str
+    short: str
+    answers: str  # the question it answers for a reader
+    type: Literal["net", "share", "mean", "quantile"]
+    table: Literal["answers", "invitations", "tickets"]
+    where: dict[str, str | list[str]] = {}
+    per_question: bool = False
+    scale: Scale | None = None
+    top: list[float] = []
+    bottom: list[float] = []
+    counts: str | None = None
+    column: str | None = None
+    quantile: float | None = Field(default=None, gt=0, lt=1)
+    weight: str | None = None
+    numerator: str  # in words, for the method page
+    denominator: str
+    exclusions: list[str] = []
+    unit: Literal["points", "percent", "score", "minutes"]
+    higher_is_better: bool
+    zero_denominator: Literal["no figure"] = "no figure"
+    minimum_base: Base = Base()
+    interval: Literal["adjusted_wald", "wilson", "t", "order_statistic"]
+    benchmarks: list[str] = []
+    target: Target | None = None
+    owner: str
+    checker: str
+    reviewed: date
+    next_review: date
+    version: str = "1"
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        problems = list(self._problems())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> Iterable[str]:  # noqa: C901, PLR0912 - a flat list of independent checks
+        if self.type in {"net", "share"} and not self.counts:
+            if self.scale is None:
+                yield f"a `{self.type}` of scores needs `scale`"
+            if not self.top:
+                yield f"a `{self.type}` of scores needs `top`"
+        if self.type == "net" and not self.bottom:
+            yield "a `net` needs `bottom`"
+        if both := set(self.top) & set(self.bottom):
+            yield f"`top` and `bottom` overlap at {sorted(both)}"
+        if (scale := self.scale) and (
+            outside := [x for x in self.top + self.bottom if not scale.low <= x <= scale.high]
+        ):
+            yield f"{sorted(outside)} lie outside the scale {scale.low:g} to {scale.high:g}"
+        if self.type == "mean" and not (self.scale or self.column):
+            yield "a `mean` needs `scale` (of scores) or `column`"
+        if self.type == "quantile" and (self.column is None or self.quantile is None):
+            yield "a `quantile` needs `column` and `quantile`"
+        fitting = {
+            "net": ("points", ("adjusted_wald",)),
+            "share": ("percent", ("wilson",)),
+            "mean": ("score", ("t",)),
+            "quantile": ("minutes", ("order_statistic",)),
+        }
+        unit, intervals = fitting[self.type]
+        if self.unit != unit:
+            yield f"a `{self.type}` has the unit `{unit}`, not `{self.unit}`"
+        if self.interval not in intervals:
+            yield f"a `{self.type}` has the interval {listed(intervals)}, not `{self.interval}`"
+        if self.weight and self.type == "quantile":
+            yield "a weighted `quantile` is not supported"
+        ranges = {"percent": (0, 1), "points": (-100, 100)}
+        if self.target and self.unit in ranges:
+            low, high = ranges[self.unit]
+            if not low <= self.target.value <= high:
+                yield f"target {self.target.value:g} lies outside {low} to {high}, the range of the unit `{self.unit}`"
+        if self.next_review < self.reviewed:
+            yield "`next_review` lies before `reviewed`"
+
+
+class Segment(Definition):
+    """One way of dividing customers or answers: a column and the order and names of its levels."""
+
+    id: str
+    title: str
+    column: str
+    labels: dict[str, str] = {}  # stored value to what readers see, in reading order
+    tables: list[Literal["answers", "invitations", "tickets"]] = ["answers"]
+
+
+class Feed(Definition):
+    """A delivered file (or several that match a pattern) and the adapter that reads it."""
+
+    id: str
+    adapter: str
+    files: str  # glob under the dataset's raw folder
+    mapping: str | None = None  # for the adapter `mapped`: a YAML file beside the dataset file
+    owner: str
+
+
+class Dataset(Definition):
+    """One company's feeds, in one file of `reports/datasets/`; the file stem is its id."""
+
+    id: str = ""
+    title: str
+    population: str  # who is measured, as benchmarks name it
+    industry: str
+    time_zone: str
+    raw: str  # folder of the delivered files, relative to the project or absolute
+    as_of: date | None = None  # the day the exports were taken; rows dated later are refused
+    feeds: list[Feed]
+    segments_from_customers: list[str] = []  # columns of `customers` that answers and tickets are broken down by
+
+    @model_validator(mode="after")
+    def _zone_is_known(self) -> Self:
+        try:
+            ZoneInfo(self.time_zone)
+        except (KeyError, ValueError):
+            raise ValueError(f"`{self.time_zone}` is no IANA time zone") from None
+        return self
+
+
+class Report(Definition):
+    """One periodic report, in one file of `reports/definitions/`; the file stem is its id."""
+
+    id: str = ""
+    title: str
+    organisation: str
+    dataset: str
+    period_kind: PeriodKind = "month"
+    kpis: list[str]
+    headline: list[str]  # the KPIs on the cards of the executive page; the first one leads
+    segments: list[str]
+    mix_segments: list[str] = []  # segments whose changing mix may explain a move of the leading KPI
+    prepare: list[str] = ["10_validate", "20_measure"]
+    present: list[str]
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    contact: str
+
+    @model_validator(mode="after")
+    def _headline_is_measured(self) -> Self:
+        if extra := [kpi for kpi in self.headline if kpi not in self.kpis]:
+            raise ValueError(f"`headline` names {listed(extra)}, not listed under `kpis`")
+        return self
+
+
+T = TypeVar("T", bound=Definition)
+
+
+# --- loading -------------------------------------------------------------------------------------
+
+
+def load_report(project: Project, report: str) -> Report:
+    """Read a report definition; raises `UsageError` for an unknown id, `DefinitionError` for a wrong file."""
+    known = sorted(path.stem for path in project.definitions.glob("*.yml"))
+    if report not in known:
+        raise UsageError(
+            found=f"report `{report[:60]}`{nearest(report, known)}",
+            expected=f"one of {listed(known)}",
+            do="name one of these, or add a file to `reports/definitions/`",
+        )
+    return _load_one(project.definitions / f"{report}.yml", Report, project)
+
+
+def load_dataset(project: Project, dataset: str) -> Dataset:
+    """Read a dataset definition; raises `DefinitionError` for an unknown id or a wrong file."""
+    path = project.datasets / f"{dataset}.yml"
+    if not path.is_file():
+        known = sorted(path.stem for path in project.datasets.glob("*.yml"))
+        raise DefinitionError(
+            found=f"dataset `{dataset}`{nearest(dataset, known)}",
+            expected=f"one of {listed(known)}",
+            do="name one of these in the report's `dataset`, or add a file to `reports/datasets/`",
+        )
+    return _load_one(path, Dataset, project)
+
+
+def load_kpis(project: Project, wanted: Iterable[str] | None = None) -> dict[str, Kpi]:
+    """Read KPI files, all of them or the wanted ones, in the wanted order.
+
+    Every file of the folder is checked, so that one bad file cannot hide behind a report that skips it.
+    Raises `DefinitionError` with all problems of all files.
+    """
+    problems: list[str] = []
+    kpis: dict[str, Kpi] = {}
+    for path in sorted(project.kpis.glob("*.yml")):
+        kpi, wrong = _parse(path, Kpi, project)
+        problems += wrong
+        if kpi:
+            kpis[path.stem] = kpi
+    known = {path.stem for path in project.kpis.glob("*.yml")}
+    chosen = list(kpis) if wanted is None else list(wanted)
+    problems += [f"KPI `{kpi}` has no file{nearest(kpi, known)}" for kpi in chosen if kpi not in known]
+    _raise_if(problems)
+    return {kpi: kpis[kpi] for kpi in chosen}
+
+
+def load_segments(project: Project, wanted: Iterable[str] | None = None) -> dict[str, Segment]:
+    """Read `reports/segments.yml`, all segments or the wanted ones in the wanted order."""
+
+    class Segments(Definition):
+        segments: list[Segment]
+
+    loaded = _load_one(project.segments, Segments, project)
+    segments = {segment.id: segment for segment in loaded.segments}
+    chosen = list(segments) if wanted is None else list(wanted)
+    unknown = [name for name in chosen if name not in segments]
+    _raise_if([f"segment `{name}` is not in reports/segments.yml{nearest(name, segments)}" for name in unknown])
+    return {name: segments[name] for name in chosen}
+
+
+def load_yaml(path: Path, model: type[T], project: Project) -> T:
+    """Read any definition file, for example an adapter's mapping; raises `DefinitionError`."""
+    if not path.is_file():
+        raise DefinitionError(
+            found=f"no file {_shown(path, project)}",
+            expected="a YAML definition there",
+            do="correct the path where it is named, or add the file",
+        )
+    return _load_one(path, model, project)
+
+
+def _load_one(path: Path, model: type[T], project: Project) -> T:
+    loaded, problems = _parse(path, model, project)
+    _raise_if(problems)
+    assert loaded is not None
+    return loaded
+
+
+def _parse(path: Path, model: type[T], project: Project) -> tuple[T | None, list[str]]:
+    shown = _shown(path, project)
+    try:
+        content: Any = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        return None, [f"{shown}: cannot be read as YAML ({' '.join(str(error).split())})"]
+    if not isinstance(content, dict):
+        return None, [f"{shown}: holds no keys"]
+    if "id" in content and "id" in model.model_fields:
+        return None, [f"{shown}: `id` is the file name, remove it"]
+    if "id" in model.model_fields:
+        content["id"] = path.stem
+    try:
+        return model.model_validate(content), []
+    except ValidationError as error:
+        return None, [f"{shown}: {_problem(cast(dict[str, Any], item), model)}" for item in error.errors()]
+
+
+def _problem(item: dict[str, Any], model: type[BaseModel]) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"unknown key `{where}`{nearest(str(item['loc'][-1]), _keys_at(model, item['loc'][:-1]))}"
+    if item["type"] == "missing":
+        return f"key `{where}` is missing"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"`{where}`: {message}" if where else message
+
+
+def _keys_at(model: type[BaseModel], path: tuple[object, ...]) -> list[str]:
+    """Return the keys allowed where an unknown one was found, following nested definitions."""
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(str(part))
+        inner = next(iter(_models_in(field.annotation)), None) if field else None
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
+
+
+def _shown(path: Path, project: Project) -> str:
+    return path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.name
+
+
+def _raise_if(problems: list[str]) -> None:
+    if problems:
+        raise DefinitionError(
+            found="; ".join(problems),
+            expected="definitions with known keys and values that fit together",
+            do="correct the file named above",
+        )
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice, which YAML would silently overwrite."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.YAMLError(f"key `{key}` stands twice, line {key_node.start_mark.line + 1}")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
