@@ -1,0 +1,130 @@
+"""Definition files: unknown keys, contradictions and slips are found, all at once, with file and key."""
+
+import shutil
+
+import pytest
+import yaml
+
+from cxreport.config import Project, load_dataset, load_kpis, load_report, load_segments
+from cxreport.errors import DefinitionError, UsageError
+
+
+@pytest.fixture
+def project(root, tmp_path):
+    """A copy of the project's definitions that a test may break."""
+    shutil.copytree(root / "reports", tmp_path / "reports", ignore=shutil.ignore_patterns("output"))
+    return Project(tmp_path)
+
+
+def change(path, **changes):
+    """Rewrite a YAML file with keys set, or removed where the value is None."""
+    content = yaml.safe_load(path.read_text()) | changes
+    path.write_text(yaml.safe_dump({key: value for key, value in content.items() if value is not None}))
+
+
+def test_committed_definitions_load(project):
+    """Every report, dataset, KPI and segment that is committed is sound and refers to what exists."""
+    for path in project.definitions.glob("*.yml"):
+        report = load_report(project, path.stem)
+        load_dataset(project, report.dataset)
+        assert list(load_kpis(project, report.kpis)) == report.kpis
+        assert list(load_segments(project, report.segments)) == report.segments
+
+
+def test_unknown_key_names_the_file_and_the_nearest_key(project):
+    """A misspelt key is refused with the key that was probably meant."""
+    change(project.kpis / "nps.yml", minimun_base={"warn": 30})
+    with pytest.raises(
+        DefinitionError, match=r"reports/kpis/nps\.yml: unknown key `minimun_base`, did you mean `minimum_base`\?"
+    ):
+        load_kpis(project, ["csat"])
+
+
+def test_nested_unknown_key_is_found(project):
+    """Unknown keys inside a part of a definition are found too."""
+    change(project.kpis / "nps.yml", minimum_base={"warm": 30})
+    with pytest.raises(DefinitionError, match=r"unknown key `minimum_base\.warm`, did you mean `warn`\?"):
+        load_kpis(project)
+
+
+def test_all_problems_are_reported_together(project):
+    """Problems of several files come in one message."""
+    change(project.kpis / "nps.yml", top=[9, 12], title=None)
+    change(project.kpis / "csat.yml", unit="points")
+    with pytest.raises(DefinitionError) as caught:
+        load_kpis(project)
+    assert "reports/kpis/nps.yml: key `title` is missing" in str(caught.value)
+    assert "reports/kpis/csat.yml: a `share` has the unit `percent`, not `points`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kpi", "changes", "message"),
+    [
+        ("nps", {"bottom": [5, 9]}, "`top` and `bottom` overlap at [9.0]"),
+        ("nps", {"top": [9, 11]}, "[11.0] lie outside the scale 0 to 10"),
+        ("nps", {"scale": {"low": 10, "high": 0, "good": "high"}}, "the low end must be below the high end"),
+        ("nps", {"bottom": None}, "a `net` needs `bottom`"),
+        ("nps", {"interval": "wilson"}, "a `net` has the interval `adjusted_wald`, not `wilson`"),
+        ("resolution_time", {"quantile": None}, "a `quantile` needs `column` and `quantile`"),
+        ("nps", {"minimum_base": {"warn": 5, "suppress": 10}}, "suppress (10) must not exceed warn (5)"),
+        ("nps", {"denominator": None}, "key `denominator` is missing"),
+        ("nps", {"next_review": "2000-01-01"}, "`next_review` lies before `reviewed`"),
+    ],
+)
+def test_contradictions_within_a_kpi_are_refused(project, kpi, changes, message):
+    """What cannot be computed as written is refused before anything is computed."""
+    change(project.kpis / f"{kpi}.yml", **changes)
+    with pytest.raises(DefinitionError) as caught:
+        load_kpis(project)
+    assert message in str(caught.value)
+
+
+def test_key_given_twice_is_refused(project):
+    """YAML would keep the second value in silence."""
+    path = project.kpis / "nps.yml"
+    path.write_text(path.read_text() + "\ntitle: another title\n")
+    with pytest.raises(DefinitionError, match="key `title` stands twice"):
+        load_kpis(project)
+
+
+def test_unreadable_yaml_is_refused(project):
+    """A broken file is named, with the place of the break."""
+    (project.kpis / "nps.yml").write_text("title: [")
+    with pytest.raises(DefinitionError, match=r"nps\.yml: cannot be read as YAML"):
+        load_kpis(project)
+
+
+def test_unknown_report_names_the_nearest(project):
+    """Asking for a report that has no file is wrong use."""
+    with pytest.raises(UsageError, match="report `montly`, did you mean `monthly`"):
+        load_report(project, "montly")
+
+
+def test_headline_must_be_measured(project):
+    """A card cannot show a KPI that the report does not compute."""
+    change(project.definitions / "monthly.yml", headline=["nps", "revenue"])
+    with pytest.raises(DefinitionError, match="`headline` names `revenue`, not listed under `kpis`"):
+        load_report(project, "monthly")
+
+
+def test_unknown_time_zone_is_refused(project):
+    """A zone outside the IANA list is refused."""
+    change(project.datasets / "sample.yml", time_zone="Mars/Olympus")
+    with pytest.raises(DefinitionError, match="`Mars/Olympus` is no IANA time zone"):
+        load_dataset(project, "sample")
+
+
+def test_unknown_segment_and_kpi_are_named(project):
+    """Segments and KPIs that a report names must exist."""
+    with pytest.raises(DefinitionError, match=r"segment `regoin` is not in reports/segments\.yml, did you mean `region`"):
+        load_segments(project, ["regoin"])
+    with pytest.raises(DefinitionError, match="KPI `npss` has no file, did you mean `nps`"):
+        load_kpis(project, ["npss"])
+
+
+def test_project_is_found_from_a_folder_inside(project, monkeypatch):
+    """Any folder of the project leads to its root; outside there is none."""
+    monkeypatch.delenv("CXREPORT_ROOT", raising=False)
+    assert Project.find(project.kpis) == project
+    with pytest.raises(UsageError, match="no project here or in a parent folder"):
+        Project.find(project.root.parent.parent)
