@@ -1,0 +1,201 @@
+"""The demo report: complete, repeatable, closed to the network, accessible, and true to what was planted."""
+
+import hashlib
+import json
+import re
+
+import pandas as pd
+import pdfua
+import pyarrow.parquet as pq
+import pytest
+from pypdf import PdfReader
+
+from cxreport.sample import PLANTED
+
+
+def digests(folder, *patterns):
+    """Return relative path to sha256 of the files that match."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for pattern in patterns
+        for path in sorted(folder.rglob(pattern))
+    }
+
+
+def one(estimates, **wanted):
+    """Return the one row of the reported month for the wanted columns."""
+    rows = estimates[estimates.period == "2026-09"]
+    for column, value in ({"segment": "all", "level": "all"} | wanted).items():
+        rows = rows[rows[column] == value]
+    assert len(rows) == 1, wanted
+    return rows.iloc[0]
+
+
+@pytest.fixture(scope="session")
+def estimates(pack):
+    """The table all pages read."""
+    return pack.estimates()
+
+
+@pytest.fixture(scope="session")
+def verdict(pack):
+    """The verdict of the reported month."""
+    return json.loads((pack.project.accepted("sample", pack.period) / "verdict.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def page(pack):
+    """The words of the page, without mark-up."""
+    text = re.sub(r"<style.*?</style>", " ", pack.html.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+def test_run_ends_with_the_two_paths(pack):
+    """The last two lines printed name the HTML and the PDF, which exist; the archive lists the issue."""
+    html, pdf = pack.stdout.strip().splitlines()[-2:]
+    assert html.endswith("reports/output/monthly/2026-09/all/report.html")
+    assert pdf.endswith("reports/output/monthly/2026-09/all/report.pdf")
+    assert pack.html.is_file()
+    assert pack.pdf.read_bytes().startswith(b"%PDF")
+    archive = (pack.project.output / "index.html").read_text(encoding="utf-8")
+    assert "monthly/2026-09/all/report.html" in archive
+    assert "monthly/2026-09/all/report.pdf" in archive
+
+
+def test_same_inputs_give_the_same_bytes_elsewhere(pack, second_pack):
+    """HTML, PDF and every Parquet file are identical when the command runs again in another folder."""
+    assert digests(pack.folder, "*.html", "*.pdf") == digests(second_pack.folder, "*.html", "*.pdf")
+    first, second = (digests(made.project.root / "data", "*.parquet", "verdict.json") for made in (pack, second_pack))
+    assert len(first) > 100
+    assert first == second
+
+
+def test_manifest_hashes_what_was_published(pack):
+    """`run.json` names renderer and inputs and holds the true hash of every page."""
+    manifest = json.loads((pack.folder / "run.json").read_text())
+    assert manifest["period"] == "2026-09"
+    assert manifest["renderer"]["name"] in {"embedded", "quarto"}
+    text = json.dumps(manifest)
+    for path in (pack.html, pack.pdf):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in text
+    for definition in ("reports/kpis/nps.yml", "requirements/run.lock", "data/reference/benchmarks.csv"):
+        assert hashlib.sha256((pack.project.root / definition).read_bytes()).hexdigest() in text, definition
+
+
+def test_pdf_is_tagged_for_assistive_technology(pack):
+    """An independent PDF/UA checker finds no failure, and the PDF has a title and a language."""
+    assert pdfua.validate(str(pack.pdf)).findings == ()
+    reader = PdfReader(pack.pdf)
+    assert reader.metadata.title
+    assert reader.trailer["/Root"]["/Lang"]
+
+
+def test_every_row_is_accounted_for(pack, verdict):
+    """Rows staged for the month equal rows accepted plus rows rejected, table by table, in the files themselves."""
+    accepted, rejected = (f(verdict["dataset"], pack.period) for f in (pack.project.accepted, pack.project.rejected))
+    assert {"responses", "answers", "invitations", "tickets", "customers", "orders"} <= set(verdict["tables"])
+    for table, count in verdict["tables"].items():
+        kept = pq.read_metadata(accepted / f"{table}.parquet").num_rows
+        path = rejected / f"{table}.parquet"
+        left = pq.read_metadata(path).num_rows if path.exists() else 0
+        assert (kept, left) == (count["accepted"], count["rejected"]), table
+        assert kept + left == count["rows_in"], table
+
+
+def test_nps_matches_a_plain_recount_of_the_raw_files(pack, estimates):
+    """Counting promoters and detractors in the delivered file, less what the gate refuses, gives the published NPS."""
+    raw = pd.read_csv(
+        pack.project.sample / "qualtrics" / "survey_2026-09.csv", dtype=str, keep_default_na=False, encoding="utf-8-sig"
+    )
+    identifiers = [json.loads(cell)["ImportId"] for cell in raw.iloc[1]]
+    raw = raw.iloc[2:].set_axis(identifiers, axis=1)
+    raw = raw[(raw["status"] == "0") & (raw["finished"] == "1")].drop_duplicates("_recordId")
+    waited = pd.to_datetime(raw["endDate"]) - pd.to_datetime(raw["invited_at"])
+    scores = raw.loc[waited <= pd.Timedelta(days=30), "QID1"]
+    scores = pd.to_numeric(scores[scores != ""])
+    scores = scores[scores.between(0, 10)]
+    row = one(estimates, kpi="nps")
+    assert (row.n, row.n_top, row.n_bottom) == (len(scores), (scores >= 9).sum(), (scores <= 6).sum())
+    assert row.value == pytest.approx(100 * ((scores >= 9).mean() - (scores <= 6).mean()), abs=1e-9)
+
+
+def test_mix_shift_is_found_and_said(estimates, pack, page):
+    """NPS fell, no channel fell, the mix of channels explains it, and the page says so."""
+    assert one(estimates, kpi="nps").verdict == "fell"
+    by_channel = estimates.query("period == '2026-09' and kpi == 'nps' and segment == 'channel' and suppressed == 'no'")
+    assert len(by_channel) == 4
+    assert "fell" not in set(by_channel.verdict)
+    mix = pq.read_table(pack.project.measured("monthly", pack.period) / "mix.parquet").to_pandas()
+    total = mix.query("segment == 'channel' and level == 'all'").iloc[0]
+    assert total.mix_effect < -5
+    assert total.rate_effect > -1
+    assert re.search(r"NPS fell|Net Promoter Score fell", page)
+    assert re.search(r"[Nn]o channel fell", page)
+
+
+def test_broken_touchpoint_is_found_and_shown(estimates, page):
+    """CSAT fell at the broken touchpoint and at no other, and the page names it."""
+    rows = estimates.query("period == '2026-09' and kpi == 'csat' and segment == 'touchpoint'")
+    assert list(rows[rows.verdict == "fell"].level) == [PLANTED.touchpoint]
+    assert PLANTED.touchpoint in page
+
+
+def test_small_segment_is_hidden_with_a_partner(estimates, page):
+    """The small language shows no number anywhere, nor does the level from which it could be worked out."""
+    rows = estimates.query("period == '2026-09' and kpi == 'nps' and segment == 'language'").set_index("level")
+    hidden = rows[rows.suppressed != "no"]
+    assert hidden.suppressed["vi"] == "small base"
+    assert set(hidden.suppressed) == {"small base", "complementary"}
+    assert hidden[["value", "ci_low", "ci_high", "n", "n_top", "n_bottom", "change", "share"]].isna().all(axis=None)
+    assert "Vietnamese" in page
+
+
+def test_planted_faults_are_refused_counted_and_footnoted(verdict, page):
+    """Late, repeated and out-of-range answers are refused with their rule; the counts stand on the page."""
+    assert verdict["decision"] == "publish with footnotes"
+    rejected = {(rule["table"], rule["rule"]): rule["rows"] for rule in verdict["rules"] if rule["rows"]}
+    by_words = {
+        word: sum(n for (_, rule), n in rejected.items() if word in rule) for word in ("late", "repeat", "scale")
+    }
+    assert by_words["late"] == PLANTED.late_answers
+    assert by_words["repeat"] >= PLANTED.repeated_responses
+    assert by_words["scale"] == len(PLANTED.nps_outside) + len(PLANTED.csat_outside)
+    assert str(PLANTED.late_answers) in page
+    assert "30 days" in page
+
+
+def test_personal_data_reach_no_written_file(pack, verdict):
+    """The planted address and number are in the export, masked and counted, and in nothing that was written."""
+    delivered = (pack.project.sample / "qualtrics" / "survey_2026-09.csv").read_text(encoding="utf-8")
+    secrets = [PLANTED.email, PLANTED.phone]
+    assert all(secret in delivered for secret in secrets)
+    checked = 0
+    for path in [*(pack.project.root / "data").rglob("*"), *pack.project.output.rglob("*")]:
+        if not path.is_file() or pack.project.sample in path.parents:
+            continue
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        if path.suffix == ".parquet":
+            text = pq.read_table(path).to_pandas().to_csv()
+        elif path.suffix == ".pdf":
+            text = "".join(reader_page.extract_text() for reader_page in PdfReader(path).pages)
+        assert not [secret for secret in secrets if secret in text], path.name
+        checked += 1
+    assert checked > 100
+    assert [rule["rows"] for rule in verdict["rules"] if "mask" in rule["rule"]] == [2]
+
+
+def test_trend_marks_the_month_against_its_usual_range(estimates):
+    """Every month has its figure, and the limits come from the months before the reported one."""
+    series = estimates.query("kpi == 'nps' and segment == 'all'").sort_values("period")
+    assert len(series) == 25
+    baseline = series.value[:-1]
+    spread = 2.66 * baseline.diff().abs().mean()
+    assert series.usual_mid.iloc[-1] == pytest.approx(baseline.mean())
+    assert series.usual_low.iloc[-1] == pytest.approx(baseline.mean() - spread)
+
+
+def test_ces_versions_are_never_joined(estimates):
+    """Each version has its own months, and a change never spans both."""
+    months = {kpi: set(estimates.query("kpi == @kpi and n > 0").period) for kpi in ("ces_v1", "ces_v2")}
+    assert not months["ces_v1"] & months["ces_v2"]
+    assert one(estimates, kpi="ces_v2").year_verdict == "no earlier figure"
