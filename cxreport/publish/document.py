@@ -1,0 +1,279 @@
+"""Merge executed notebooks into the one document that both renderers read.
+
+The language is a strict subset of Quarto's: what is not in it is an error here, so that neither renderer can show
+something that the other one drops.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from cxreport.errors import RunError, listed, nearest
+
+Cell = nbformat.NotebookNode
+
+SVG = "image/svg+xml"
+MARKDOWN = "text/markdown"
+OPTIONS = ("echo", "fig-alt", "fig-cap", "include", "label", "output", "tbl-cap")
+
+_V4: Any = nbformat.v4  # its builders carry no types
+_DROPPED_TAGS = {"parameters", "injected-parameters", "remove-cell"}
+_SHOWABLE = {SVG, MARKDOWN, "text/plain"}
+_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\s*\Z", re.DOTALL)
+_LABEL = re.compile(r"[a-z]+(-[a-z0-9]+)*")
+_LABEL_IN_PROSE = re.compile(r"\{[^{}]*#((?:fig|tbl)-[\w-]+)[^{}]*\}")
+_REFERENCE = re.compile(r"(?<![\w\\@])@((?:fig|tbl|sec|eq|lst)-[\w-]*\w)")
+_CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+_STRUCTURE = re.compile(r"([\\`*_{}\[\]<>$@#~^|])")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A cell of the document with its options and where it came from."""
+
+    place: str
+    cell: Cell
+    options: dict[str, Any]
+
+    @property
+    def prose(self) -> Iterator[str]:
+        """The Markdown this cell contributes."""
+        if self.cell.cell_type == "markdown":
+            yield self.cell.source
+        elif self.cell.cell_type == "code":
+            yield from (str(self.options[key]) for key in ("fig-cap", "tbl-cap") if key in self.options)
+            yield from (text for kind, text in shown(self.cell) if kind == MARKDOWN)
+
+
+def merge(notebooks: list[Path], *, title: str, subtitle: str, provenance: dict[str, str], author: str = "") -> Cell:
+    """Return executed notebooks as one clean document.
+
+    The first cell is front matter. Every notebook becomes a chapter under its own front-matter title, and
+    `provenance` (term to text) closes the document. Hidden cells, tags, timings, counts and everything else that
+    changes between two equal runs are left out. `title`, `subtitle`, `author` and `provenance` are plain text.
+
+    Raises `RunError` with every problem of every notebook: a stored error, an output that a page cannot show, an
+    unknown or wrong `#|` option, a figure without alternative text, a label given twice, a reference to no label.
+    """
+    problems: list[str] = []
+    parts = [part for path in notebooks for part in _chapter(path, problems)]
+    problems += _label_problems(parts)
+    if problems:
+        raise RunError(
+            found="; ".join(problems),
+            expected="executed notebooks in the language that both renderers understand",
+            do="correct the cells named above and run again",
+        )
+    cells = [_front_matter_cell(title, subtitle, author), *(part.cell for part in parts), _provenance_cell(provenance)]
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    merged: Cell = _V4.new_notebook(cells=cells, metadata=metadata)
+    return merged
+
+
+def write(node: Cell, path: Path) -> None:
+    """Write a document as JSON with sorted keys and sources as lists of lines, which Quarto insists on."""
+    path.write_text(_V4.writes(node) + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> Cell:
+    """Read a document that `write` wrote."""
+    node: Cell = _V4.reads(path.read_text(encoding="utf-8"))
+    return node
+
+
+def front_matter(document: Cell) -> dict[str, Any]:
+    """Return the front matter of the first cell, empty when there is none."""
+    cells = document.cells
+    found = _FRONT_MATTER.match(cells[0].source.strip()) if cells and cells[0].cell_type == "raw" else None
+    try:
+        content = yaml.safe_load(found[1]) if found else None
+    except yaml.YAMLError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def options(cell: Cell) -> dict[str, Any]:
+    """Return the `#|` options that lead a code cell; raises `ValueError` when they are not YAML."""
+    lines = [line[2:] for line in takewhile(lambda line: line.startswith("#|"), cell.source.splitlines())]
+    try:
+        content = yaml.safe_load("\n".join(line.removeprefix(" ") for line in lines))
+    except yaml.YAMLError as error:
+        raise ValueError("options that are not YAML (quote a text that holds a colon)") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ValueError("options that are not `key: value` lines")  # noqa: TRY004 - the notebook's fault, not a type's
+    return {str(key): value for key, value in content.items()}
+
+
+def shown(cell: Cell) -> list[tuple[str, str]]:
+    """Return what a code cell of a document shows: media type and text, printed text as Markdown."""
+    return [
+        (MARKDOWN, output.text) if output.output_type == "stream" else next(iter(output.data.items()))
+        for output in cell.outputs
+    ]
+
+
+def plain(text: str) -> str:
+    r"""Return plain text as Markdown that reads as that text.
+
+    >>> plain("2 * [3]")
+    '2 \\* \\[3\\]'
+    """
+    return _STRUCTURE.sub(r"\\\1", " ".join(text.split()))
+
+
+# --- cells ---------------------------------------------------------------------------------------
+
+
+def _cell(kind: str, source: str, **parts: Any) -> Cell:
+    new: Cell = getattr(_V4, f"new_{kind}_cell")(source, **parts)
+    return new
+
+
+def _front_matter_cell(title: str, subtitle: str, author: str) -> Cell:
+    content = {"title": plain(title), "subtitle": plain(subtitle), "author": plain(author), "lang": "en"}
+    given = {key: value for key, value in content.items() if value}
+    text = yaml.safe_dump(given, sort_keys=False, allow_unicode=True, width=float("inf"))
+    return _cell("raw", f"---\n{text}---")
+
+
+def _provenance_cell(provenance: dict[str, str]) -> Cell:
+    entries = (f"{plain(term)}\n:   {plain(text)}" for term, text in provenance.items())
+    return _cell("markdown", "\n\n".join(["::: {.provenance}", *entries, ":::"]))
+
+
+def _chapter(path: Path, problems: list[str]) -> Iterator[_Part]:
+    """Yield the heading and the visible cells of one notebook."""
+    notebook = read(path)
+    matter = front_matter(notebook)
+    if not matter.get("title"):
+        problems.append(f"{path.name}: no `title:` in a raw first cell between `---` lines")
+    lead = f"\n\n::: {{.lead}}\n{matter['subtitle']}\n:::" if matter.get("subtitle") else ""
+    heading = f"# {matter.get('title', path.stem)}{lead}"
+    yield _Part(f"{path.name} front matter", _cell("markdown", heading), {})
+    for number, cell in enumerate(notebook.cells[1:] if matter else notebook.cells, start=2 if matter else 1):
+        place = f"{path.name} cell {number}"
+        if cell.cell_type == "code":
+            yield from _code_part(place, cell, problems)
+        elif _DROPPED_TAGS.isdisjoint(cell.metadata.get("tags", [])):
+            if cell.cell_type == "raw":
+                problems.append(f"{place}: a raw cell after the first (write a raw block in a markdown cell)")
+            yield _Part(place, _cell(cell.cell_type, cell.source), {})
+
+
+def _code_part(place: str, cell: Cell, problems: list[str]) -> Iterator[_Part]:
+    wrong = [f"the stored error {output.ename}" for output in cell.outputs if output.output_type == "error"]
+    try:
+        chosen = options(cell)
+    except ValueError as error:
+        chosen = {}
+        wrong.append(str(error))
+    wrong += _option_problems(chosen)
+    is_dropped = chosen.get("include") is False or not _DROPPED_TAGS.isdisjoint(cell.metadata.get("tags", []))
+    if not is_dropped:
+        outputs = list(_outputs(cell, chosen.get("output") == "asis", wrong))
+        clean = _cell("code", cell.source, outputs=outputs)
+        contents = shown(clean)
+        wrong += _figure_and_table_problems(chosen, [kind for kind, _ in contents])
+        if _is_text_figure(chosen, contents):
+            yield _Part(place, _text_figure(chosen, contents[0][1]), {})
+        else:
+            yield _Part(place, clean, chosen)
+    problems += [f"{place}: {problem}" for problem in wrong]
+
+
+def _is_text_figure(chosen: dict[str, Any], contents: list[tuple[str, str]]) -> bool:
+    """Whether a cell that usually draws a figure says in words why there is none, such as too few periods."""
+    label = str(chosen.get("label", ""))
+    return label.startswith("fig-") and "fig-cap" in chosen and [kind for kind, _ in contents] == [MARKDOWN]
+
+
+def _text_figure(chosen: dict[str, Any], words: str) -> Cell:
+    # A fenced figure, because Quarto numbers a cell's figure only when there is a picture.
+    return _cell("markdown", f"::: {{#{chosen['label']}}}\n{words.strip()}\n\n{chosen['fig-cap']}\n:::")
+
+
+def _outputs(cell: Cell, is_asis: bool, wrong: list[str]) -> Iterator[Cell]:
+    """Yield the outputs a page can show; how printed text was cut into pieces is chance, so pieces are joined."""
+    printed = ""
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            printed += output.text if output.name == "stdout" else ""
+            continue
+        data = output.get("data", {})
+        if extra := set(data) - _SHOWABLE:
+            wrong.append(f"an output of the type {listed(extra)} (show `{MARKDOWN}` tables and `{SVG}` figures)")
+        kind = next((kind for kind in (SVG, MARKDOWN) if kind in data), None)
+        if kind:
+            yield from _printed(printed)
+            printed = ""
+            yield _V4.new_output("display_data", data={kind: data[kind]})
+    if printed and not is_asis:
+        wrong.append("printed text without `#| output: asis`")
+    yield from _printed(printed)
+
+
+def _printed(text: str) -> Iterator[Cell]:
+    if text.strip():
+        yield _V4.new_output("stream", name="stdout", text=text)
+
+
+# --- checks --------------------------------------------------------------------------------------
+
+
+def _option_problems(chosen: dict[str, Any]) -> Iterator[str]:
+    for key, value in chosen.items():
+        if key not in OPTIONS:
+            yield f"unknown option `{key}`{nearest(key, OPTIONS)}"
+        elif key == "output" and value != "asis":
+            yield "`output` can only be `asis`"
+        elif key == "echo" and value is not False:
+            yield "`echo` can only be `false`, because reports show no code"
+        elif key == "include" and not isinstance(value, bool):
+            yield "`include` must be `true` or `false`"
+        elif key in {"fig-alt", "fig-cap", "tbl-cap"} and not (isinstance(value, str) and value.strip()):
+            yield f"`{key}` must be a text"
+        elif key == "label" and not _LABEL.fullmatch(str(value)):
+            yield "`label` must be lower-case words joined by hyphens, such as `fig-trend`"
+
+
+def _figure_and_table_problems(chosen: dict[str, Any], kinds: list[str]) -> Iterator[str]:
+    label = str(chosen.get("label", ""))
+    figures = kinds.count(SVG)
+    if figures and "fig-alt" not in chosen:
+        yield "a figure without `fig-alt`"
+    if figures > 1:
+        yield "more than one figure in a cell"
+    if label.startswith("fig-") and not (kinds in ([SVG], [MARKDOWN]) and "fig-cap" in chosen):
+        yield f"`{label}` needs one figure and `fig-cap`"
+    if label.startswith("tbl-") and not (kinds == [MARKDOWN] and "tbl-cap" in chosen):
+        yield f"`{label}` needs one table and `tbl-cap`"
+    if label.startswith(("fig-", "tbl-")) and "output" in chosen:
+        yield f"`{label}` cannot be used with `output: asis`"
+
+
+def _label_problems(parts: Iterable[_Part]) -> Iterator[str]:
+    """Yield labels given twice and references to labels that nothing carries."""
+    first_place: dict[str, str] = {}
+    wanted: list[tuple[str, str]] = []
+    for part in parts:
+        texts = [_CODE.sub("", text) for text in part.prose]
+        labels = [str(part.options["label"])] if "label" in part.options else []
+        for label in labels + [found for text in texts for found in _LABEL_IN_PROSE.findall(text)]:
+            if label in first_place:
+                yield f"{part.place}: label `{label}` is already used in {first_place[label]}"
+            first_place.setdefault(label, part.place)
+        wanted += [(part.place, found) for text in texts for found in _REFERENCE.findall(text)]
+    for place, label in wanted:
+        if label not in first_place:
+            yield f"{place}: reference to unknown label `{label}`{nearest(label, first_place)}"

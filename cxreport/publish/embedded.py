@@ -1,0 +1,448 @@
+"""The renderer that needs nothing but wheels: pandoc for the page, Typst for the PDF.
+
+The document becomes Markdown, Markdown becomes pandoc's tree, and the tree is finished once for both formats (numbers
+of figures and tables, references, captions) and then for each (callouts, columns, footers).
+"""
+
+import base64
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from cxreport.config import Project
+from cxreport.errors import RunError
+from cxreport.publish import document as documents
+from cxreport.publish import fonts, pandoc
+from cxreport.publish.pandoc import Element, Tree
+
+# Containers that stand for a cell's figure or table until the tree is finished.
+_FIGURE, _TABLE = "cell-figure", "cell-table"
+_NAMES = {"fig": "Figure", "tbl": "Table"}
+_CALLOUTS = {"callout-note": "Note", "callout-warning": "Warning", "callout-important": "Important"}
+# Letters of a table column: the least and the most that count for its width, and the room its padding takes.
+_SHORT, _LONG, _PADDING = 6, 40, 3
+_SAFE_LINK = re.compile(r"(https?://|mailto:|#)", re.IGNORECASE)
+_TEMPLATE_FUNCTION = re.compile(r"^#let ([a-z][\w-]*)\(body\)", re.MULTILINE)
+_EMPTY_HEADER = re.compile(r"<th\b[^>]*></th>")
+
+
+class Embedded:
+    """Pandoc and the Typst compiler, both from wheels."""
+
+    name = "embedded"
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of pandoc and Typst."""
+        return {"pandoc": pandoc.version(), "typst": version("typst")}
+
+    def render(self, document: Path, *, html: Path, pdf: Path, project: Project, timestamp: datetime) -> None:
+        """Write the page and the PDF; raises `RunError` when pandoc or Typst refuses the document."""
+        source = _Source.of(documents.read(document))
+        theme = _Theme(project.theme)
+        with tempfile.TemporaryDirectory() as folder:
+            metadata = Path(folder) / "metadata.json"
+            metadata.write_text(json.dumps(source.metadata), encoding="utf-8")
+            tree = _finish(pandoc.read_markdown(source.markdown, metadata), source)
+            page = pandoc.write_html(_for_html(tree, source, theme), theme.file("report.html"))
+            for name, svg in source.figures.items():
+                (Path(folder) / name).write_text(svg, encoding="utf-8")
+            main = Path(folder) / "report.typ"
+            main.write_text(
+                pandoc.write_typst(_for_typst(tree, source, theme), theme.file("report.typ")), encoding="utf-8"
+            )
+            # A corner cell without words is no header of anything.
+            html.write_text(_EMPTY_HEADER.sub("<td></td>", page), encoding="utf-8")
+            pdf.write_bytes(_compile(main, timestamp))
+
+
+@dataclass
+class _Source:
+    """A document as Markdown, with its figures by file name and their alternative texts."""
+
+    metadata: dict[str, Any]
+    markdown: str = ""
+    figures: dict[str, str] = field(default_factory=dict)
+    alternatives: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, notebook: nbformat.NotebookNode) -> "_Source":
+        source = cls(documents.front_matter(notebook))
+        source.markdown = "\n\n".join(part for cell in notebook.cells for part in source._parts(cell))
+        return source
+
+    def _parts(self, cell: nbformat.NotebookNode) -> Iterator[str]:
+        if cell.cell_type == "markdown":
+            yield cell.source
+        elif cell.cell_type == "code":
+            options = documents.options(cell)
+            label = options.get("label", "")
+            for kind, content in documents.shown(cell):
+                if kind == documents.SVG:
+                    name = f"figure-{len(self.figures) + 1}.svg"
+                    self.figures[name] = content
+                    self.alternatives[name] = " ".join(options["fig-alt"].split())
+                    mark = (
+                        f'#{label} .{_FIGURE} file="{name}"'
+                        if label.startswith("fig-")
+                        else f'.{_FIGURE} file="{name}"'
+                    )
+                    yield _fenced(mark, " ".join(options.get("fig-cap", "").split()))
+                elif label.startswith("tbl-"):
+                    yield _fenced(f"#{label} .{_TABLE}", f"{' '.join(options['tbl-cap'].split())}\n\n{content}")
+                else:
+                    yield content
+
+
+@dataclass(frozen=True)
+class _Theme:
+    folder: Path
+
+    def file(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.is_file():
+            raise RunError(
+                found=f"no file `{name}` in the theme",
+                expected="`report.html`, `report.typ`, `report.css` and `components.css` in `reports/theme/`",
+                do="restore the file from version control",
+            )
+        return path
+
+    @property
+    def styles(self) -> str:
+        sheets = [self.file(name).read_text(encoding="utf-8") for name in ("report.css", "components.css")]
+        return "\n".join([fonts.style_sheet(), *sheets])
+
+    @property
+    def typst_functions(self) -> frozenset[str]:
+        """Names of the template's functions of one `body`; they draw the containers and spans of the same class."""
+        return frozenset(_TEMPLATE_FUNCTION.findall(self.file("report.typ").read_text(encoding="utf-8")))
+
+
+def _fenced(mark: str, content: str) -> str:
+    return f"::: {{{mark}}}\n{content}\n:::"
+
+
+# --- both formats: figures, tables, numbers, references ------------------------------------------
+
+
+def _finish(tree: Tree, source: _Source) -> Tree:
+    """Return the tree with figures and tables in place, numbered in reading order, and references to them."""
+    placed = pandoc.change(tree, lambda element: _placed(element, source))
+    numbers: dict[str, str] = {}
+    counters = {kind: count(1) for kind in _NAMES}
+
+    def numbered(element: Element) -> list[Element] | None:
+        if element["t"] not in {"Figure", "Table", "Div"}:
+            return None
+        attributes, *rest = element["c"]
+        kind = attributes[0].partition("-")[0]
+        if kind not in _NAMES:
+            return None
+        numbers[attributes[0]] = f"{_NAMES[kind]}\N{NO-BREAK SPACE}{next(counters[kind])}"
+        start = [*pandoc.text(f"{numbers[attributes[0]]}:"), {"t": "Space"}]
+        if element["t"] == "Div":
+            *content, caption = rest[0]
+            words = pandoc.div([pandoc.plain_block([*start, *pandoc.inlines_of([caption])])], classes=["float-caption"])
+            return [{"t": "Div", "c": [attributes, [*content, words]]}]
+        caption = [None, [pandoc.plain_block([*start, *pandoc.inlines_of(rest[0][1])])]]
+        return [{"t": element["t"], "c": [attributes, caption, *rest[1:]]}]
+
+    def referred(element: Element) -> list[Element] | None:
+        if element["t"] != "Cite":
+            return None
+        label = element["c"][0][0]["citationId"]
+        if label not in numbers:
+            return list(element["c"][1])
+        return [{"t": "Link", "c": [["", ["reference"], []], pandoc.text(numbers[label]), [f"#{label}", ""]]}]
+
+    finished = pandoc.change(pandoc.change(placed, numbered), referred)
+    _raise_for_strangers(finished, source)
+    return finished
+
+
+def _placed(element: Element, source: _Source) -> list[Element] | None:
+    """Turn the containers of cells into figures and captioned tables."""
+    if element["t"] == "Table":
+        return [_even(element)]
+    if element["t"] != "Div":
+        return None
+    (label, classes, pairs), blocks = element["c"]
+    if _FIGURE in classes:
+        return [_figure(label, dict(pairs)["file"], blocks, source)]
+    if _TABLE in classes:
+        return _captioned(label, *blocks)
+    if label.startswith(tuple(f"{kind}-" for kind in _NAMES)):
+        return [pandoc.div(blocks, id_=label, classes=["float"])]
+    return None
+
+
+def _figure(label: str, name: str, caption: list[Element], source: _Source) -> Element:
+    image = {"t": "Image", "c": [["", [], []], pandoc.text(source.alternatives[name]), [name, ""]]}
+    words = [pandoc.plain_block(pandoc.inlines_of(caption))] if caption else []
+    return {"t": "Figure", "c": [[label, [], []], [None, words], [pandoc.plain_block([image])]]}
+
+
+def _captioned(label: str, caption: Element, *content: Element) -> list[Element]:
+    """Return a cell's content with the caption on its first table, or below it when it says why there is no table."""
+    blocks = list(content)
+    place = next((place for place, block in enumerate(blocks) if block["t"] == "Table"), None)
+    if place is None:
+        return [pandoc.div([*blocks, caption], id_=label, classes=["float"])]
+    blocks[place] = {"t": "Table", "c": [[label, [], []], [None, [caption]], *blocks[place]["c"][2:]]}
+    return blocks
+
+
+def _even(table: Element) -> Element:
+    """Return a table whose columns fit their content, left unless marked; a source line's length changes no layout."""
+    attributes, caption, columns, *rest = table["c"]
+    left, fit = {"t": "AlignLeft"}, {"t": "ColWidthDefault"}
+    fitted = [[left if side["t"] == "AlignDefault" else side, fit] for side, _ in columns]
+    return {"t": "Table", "c": [attributes, caption, fitted, *rest]}
+
+
+def _raise_for_strangers(tree: Tree, source: _Source) -> None:
+    """Refuse pictures from elsewhere and links that are not addresses."""
+    problems: list[str] = []
+
+    def check(element: Element) -> None:
+        if element["t"] == "Image" and element["c"][2][0] not in source.figures:
+            problems.append("a picture that no cell drew")
+        if element["t"] == "Link" and not _SAFE_LINK.match(element["c"][2][0]):
+            problems.append("a link that is neither a web or mail address nor a place in the report")
+
+    pandoc.change(tree, check)
+    if problems:
+        raise RunError(
+            found="; ".join(sorted(set(problems))),
+            expected="figures from cells, and links with `https://`, `mailto:` or `#`",
+            do="show the picture as a figure of a cell, or correct the link",
+        )
+
+
+# --- containers that both formats draw -----------------------------------------------------------
+
+
+def _callout(
+    classes: list[str], pairs: dict[str, str], blocks: list[Element]
+) -> tuple[str, list[Element], list[Element]] | None:
+    """Return kind, title and body of a callout; its title is `title=`, else its first heading, else its kind."""
+    kind = next((name for name in classes if name in _CALLOUTS), None)
+    if kind is None:
+        return None
+    if "title" in pairs:
+        return kind, pandoc.text(pairs["title"]), blocks
+    if blocks and blocks[0]["t"] == "Header":
+        return kind, blocks[0]["c"][2], blocks[1:]
+    return kind, pandoc.text(_CALLOUTS[kind]), blocks
+
+
+def _columns(classes: list[str], pairs: dict[str, str], blocks: list[Element]) -> tuple[int, list[Element]] | None:
+    """Return the number of columns and the blocks to lay out in them."""
+    if "layout-ncol" in pairs:
+        return int(pairs["layout-ncol"]), blocks
+    if "columns" in classes:
+        return max(1, sum(block["t"] == "Div" for block in blocks)), blocks
+    return None
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def _for_html(tree: Tree, source: _Source, theme: _Theme) -> Tree:
+    body, provenance = (pandoc.change(part, lambda element: _html(element, source)) for part in _split(tree))
+    meta = tree["meta"]
+    title = " \N{EN DASH} ".join(pandoc.text_of(meta[key]) for key in ("title", "subtitle") if key in meta)
+    added = {
+        "pagetitle": {"t": "MetaString", "c": title},
+        "styles": {"t": "MetaInlines", "c": [pandoc.raw_inline("html", theme.styles)]},
+        "provenance": {"t": "MetaBlocks", "c": provenance},
+    }
+    return tree | {"blocks": body, "meta": meta | added}
+
+
+def _html(element: Element, source: _Source) -> list[Element] | None:
+    match element["t"]:
+        case "Image":
+            attributes, words, (name, hint) = element["c"]
+            data = base64.b64encode(source.figures[name].encode()).decode()
+            return [{"t": "Image", "c": [attributes, words, [f"data:image/svg+xml;base64,{data}", hint]]}]
+        case "Table":
+            return [pandoc.div([_with_scopes(element)], classes=["table-frame"])]
+        case "Div":
+            return _html_container(*element["c"])
+    return None
+
+
+def _html_container(attributes: list[Any], blocks: list[Element]) -> list[Element] | None:
+    label, classes, pairs = attributes
+    if callout := _callout(classes, dict(pairs), blocks):
+        name, title, body = callout
+        head = pandoc.div([{"t": "Para", "c": title}], classes=["callout-header"])
+        inner = pandoc.div(body, classes=["callout-body"])
+        return [pandoc.div([head, inner], id_=label, classes=["callout", name], role="note")]
+    if columns := _columns(classes, dict(pairs), blocks):
+        number, cells = columns
+        return [pandoc.div(cells, id_=label, classes=["columns", f"columns-{number}"])]
+    return None
+
+
+def _with_scopes(table: Element) -> Element:
+    """Return a table whose header cells say what they head: the first column names its rows."""
+    attributes, caption, columns, (head_attributes, head_rows), bodies, foot = table["c"]
+    heads = [[row_attributes, [_scoped(cell, "col") for cell in cells]] for row_attributes, cells in head_rows]
+    rows_named = int(len(columns) > 1)
+    named = [
+        [
+            body_attributes,
+            rows_named,
+            inner_heads,
+            [
+                [row, [*[_scoped(cell, "row") for cell in cells[:rows_named]], *cells[rows_named:]]]
+                for row, cells in rows
+            ],
+        ]
+        for body_attributes, _, inner_heads, rows in bodies
+    ]
+    return {"t": "Table", "c": [attributes, caption, columns, [head_attributes, heads], named, foot]}
+
+
+def _scoped(cell: list[Any], scope: str) -> list[Any]:
+    (label, classes, pairs), *rest = cell
+    return [[label, classes, [*pairs, ["scope", scope]]], *rest]
+
+
+def _split(tree: Tree) -> tuple[list[Element], list[Element]]:
+    """Split the blocks into the report and its footer."""
+    body: list[Element] = []
+    provenance: list[Element] = []
+    for block in tree["blocks"]:
+        if block["t"] == "Div" and "provenance" in block["c"][0][1]:
+            provenance += block["c"][1]
+        else:
+            body.append(block)
+    return body, provenance
+
+
+# --- the PDF -------------------------------------------------------------------------------------
+
+
+def _for_typst(tree: Tree, source: _Source, theme: _Theme) -> Tree:
+    styled = theme.typst_functions
+    body, provenance = (pandoc.change(part, lambda element: _typst(element, source, styled)) for part in _split(tree))
+    blocks: list[Element] = []
+    for block in body:
+        is_chapter = block["t"] == "Header" and block["c"][0] == 1
+        blocks += [pandoc.raw_block("typst", "#pagebreak(weak: true)"), block] if is_chapter and blocks else [block]
+    author = pandoc.raw_inline("typst", _typst_text(pandoc.text_of(tree["meta"].get("author", []))))
+    meta = tree["meta"] | {"author-literal": {"t": "MetaInlines", "c": [author]}}
+    return tree | {"blocks": [*blocks, *_call("provenance", provenance)], "meta": meta}
+
+
+def _typst(element: Element, source: _Source, styled: frozenset[str]) -> list[Element] | None:
+    match element["t"]:
+        case "RawBlock" if element["c"][0] != "typst":
+            return []
+        case "Table":
+            return [_weighted(element)]
+        case "Figure":
+            return [_typst_figure(source, *element["c"])]
+        case "Span":
+            return _typst_span(styled, *element["c"])
+        case "Div":
+            return _typst_container(styled, *element["c"])
+    return None
+
+
+def _typst_figure(source: _Source, attributes: list[Any], caption: list[Any], blocks: list[Element]) -> Element:
+    """Return a figure in Typst's words: pandoc's own would lose the alternative text, which PDF/UA insists on."""
+    label = attributes[0]
+    name = blocks[0]["c"][0]["c"][2][0]
+    words = pandoc.inlines_of(caption[1])
+    picture = f"picture({_typst_text(name)}, {_typst_text(source.alternatives[name])})"
+    start = f"#figure({picture}, caption: {'[' if words else 'none'}"
+    end = f"{']' if words else ''}){f' <{label}>' if label else ''}"
+    return pandoc.plain_block([pandoc.raw_inline("typst", start), *words, pandoc.raw_inline("typst", end)])
+
+
+def _typst_span(styled: frozenset[str], attributes: list[Any], words: list[Element]) -> list[Element] | None:
+    function = next((name for name in attributes[1] if name in styled), None)
+    if function is None:
+        return None
+    return [pandoc.raw_inline("typst", f"#{function}["), *words, pandoc.raw_inline("typst", "]")]
+
+
+def _typst_container(styled: frozenset[str], attributes: list[Any], blocks: list[Element]) -> list[Element] | None:
+    """Return a container as a call, itself in one container, because it may be one cell of a grid."""
+    label, classes, pairs = attributes
+    if function := next((name for name in classes if name in styled), None):
+        return [pandoc.div(_call(function, blocks), id_=label)]
+    if callout := _callout(classes, dict(pairs), blocks):
+        name, title, body = callout
+        head = [pandoc.raw_inline("typst", f"#callout({_typst_text(name)}, ["), *title]
+        open_ = pandoc.plain_block([*head, pandoc.raw_inline("typst", "])[")])
+        return [pandoc.div([open_, *body, pandoc.raw_block("typst", "]")], id_=label)]
+    if columns := _columns(classes, dict(pairs), blocks):
+        number, cells = columns
+        return [pandoc.div(_call(f"side-by-side({number})", cells, each=True), id_=label)]
+    return None
+
+
+def _weighted(table: Element) -> Element:
+    """Return a table as wide as the page, each column's share by its longest text; Typst has no such layout itself."""
+    attributes, caption, columns, (head_attributes, head_rows), bodies, foot = table["c"]
+    rows = [cells for _, cells in head_rows] + [cells for body in bodies for _, cells in body[3]]
+    texts = [[pandoc.text_of(cells[place][4]) for cells in rows] for place in range(len(columns))]
+    weights = [
+        _PADDING + max(_SHORT, *(min(len(text), _LONG) for text in column), *_word_lengths(column)) for column in texts
+    ]
+    shares = [{"t": "ColWidth", "c": round(weight / sum(weights), 4)} for weight in weights]
+    weighted = [[alignment, share] for (alignment, _), share in zip(columns, shares, strict=True)]
+    return {"t": "Table", "c": [attributes, caption, weighted, [head_attributes, head_rows], bodies, foot]}
+
+
+def _word_lengths(column: list[str]) -> list[int]:
+    return [len(word) for text in column for word in text.split()]
+
+
+def _call(function: str, blocks: list[Element], *, each: bool = False) -> list[Element]:
+    """Return a call of a template function with the blocks as one content argument, or with one argument each."""
+    if not blocks:
+        return []
+    between = pandoc.raw_block("typst", "][")
+    inner = [part for block in blocks for part in (block, between)][:-1] if each else blocks
+    return [pandoc.raw_block("typst", f"#{function}["), *inner, pandoc.raw_block("typst", "]")]
+
+
+def _typst_text(words: str) -> str:
+    """Return a Typst string literal."""
+    return '"' + words.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _compile(main: Path, timestamp: datetime) -> bytes:
+    import typst  # here: only rendering needs it
+
+    compile_: Callable[..., bytes] = typst.compile
+    try:
+        return compile_(
+            main,
+            root=main.parent,
+            font_paths=[fonts.lato(), fonts.fallback()],
+            ignore_system_fonts=True,
+            pdf_standards=["ua-1"],
+            timestamp=timestamp,
+        )
+    except typst.TypstError as error:
+        raise RunError(
+            found=f"Typst refused the PDF: {' '.join([error.message, *error.hints])[-600:]}",
+            expected="Typst source that compiles to an accessible PDF (PDF/UA-1)",
+            do="correct the raw `{=typst}` block or the template that the message speaks of",
+        ) from error

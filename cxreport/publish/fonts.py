@@ -1,0 +1,61 @@
+"""The report's typeface: Lato as the wheel carries it, and as a small part of a self-contained page."""
+
+import base64
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+FACES = {"Lato-Regular": (400, "normal"), "Lato-Italic": (400, "italic"), "Lato-Bold": (700, "normal")}
+
+# Latin with accents, punctuation, currency, arrows, the minus and comparison signs; the rest is the reader's own font.
+_KEPT = (
+    *range(0x20, 0x250),
+    *range(0x2010, 0x2027),
+    *range(0x2030, 0x203B),
+    *range(0x20A0, 0x20C0),
+    *range(0x2190, 0x2194),
+    *(0x2122, 0x2212, 0x2248, 0x2260, 0x2264, 0x2265),
+)
+
+
+def lato() -> Path:
+    """Return the folder of Lato's TrueType files."""
+    import font_lato  # here: only rendering needs it
+
+    return Path(font_lato.__file__).parent / "files"
+
+
+def fallback() -> Path:
+    """Return the folder of the fonts that Matplotlib carries: DejaVu, and marked boxes for any other script."""
+    import matplotlib as mpl  # here: slow to import
+
+    return Path(mpl.get_data_path()) / "fonts" / "ttf"
+
+
+@cache
+def style_sheet() -> str:
+    """Return CSS that embeds the Latin part of Lato; the same bytes on every call and machine."""
+    return "\n".join(_face(name, weight, style) for name, (weight, style) in FACES.items())
+
+
+def _face(name: str, weight: int, style: str) -> str:
+    data = base64.b64encode(_subset(lato() / f"{name}.ttf")).decode()
+    return (
+        f'@font-face {{ font-family: "Lato"; font-weight: {weight}; font-style: {style}; '
+        f'src: url("data:font/woff;base64,{data}") format("woff"); }}'
+    )
+
+
+def _subset(path: Path) -> bytes:
+    from fontTools import subset  # type: ignore[import-untyped]  # here: slow to import
+
+    chosen = subset.Options(
+        flavor="woff", hinting=False, recalc_timestamp=False, layout_features=["kern", "liga", "tnum"]
+    )
+    written = BytesIO()
+    with subset.load_font(str(path), chosen) as font:
+        subsetter = subset.Subsetter(chosen)
+        subsetter.populate(unicodes=_KEPT)
+        subsetter.subset(font)
+        subset.save_font(font, written, chosen)
+    return written.getvalue()

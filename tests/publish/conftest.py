@@ -1,0 +1,188 @@
+"""Executed notebooks written by hand that use the whole notebook language, rendered once a session."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
+
+from cxreport.config import Project
+from cxreport.publish import document
+from cxreport.publish.embedded import Embedded
+
+STAMP = datetime(2026, 10, 2, tzinfo=UTC)
+TITLE, SUBTITLE = "Customer experience", "Halden Broadband, September 2026"
+PROVENANCE = {
+    "Data": "exports as of 2026-10-02 | 4,012 responses",
+    "Verdict": "publish with footnotes",
+    "Inputs": "sha256 " + "0123456789abcdef" * 4,
+}
+HOSTILE = (
+    "<script>alert(1)</script> <img src=x onerror=alert(2)> a|b *not bold* $5 and $6 #5 @fig-none [x](javascript:y)"
+)
+
+SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="317pt" height="200pt" viewBox="0 0 317 200">
+<rect width="317" height="200" fill="#ffffff"/>
+<path d="M20 160 L100 120 L180 130 L260 60" fill="none" stroke="#0b5d8a" stroke-width="3"/>
+<circle cx="260" cy="60" r="5" fill="#b3471b"/>
+</svg>"""
+
+TABLE = """| Touchpoint | Answers | CSAT |
+|:-----|---:|---:|
+| Installation visit | 212 | 54% |
+| Đặt lịch hẹn, 安装 | 98 | 81% |
+"""
+
+CARDS = """```{=html}
+<p class="only-html">Only the page shows this.</p>
+```
+
+```{=typst}
+#block[Only the PDF shows this.]
+```"""
+
+
+COLUMNS = """::: {.callout-warning}
+Without a title.
+:::
+
+::: {.columns}
+::: {.column}
+Left text.
+:::
+
+::: {.column}
+Right text.
+:::
+:::"""
+
+
+def references(text):
+    """Return text as character references, the way the package escapes data."""
+    return "".join(mark if mark.isalnum() or mark == " " else f"&#{ord(mark)};" for mark in text)
+
+
+def front_matter(title, subtitle=""):
+    """Return a notebook's first cell."""
+    return new_raw_cell(f"---\ntitle: {title}\n" + (f"subtitle: {subtitle}\n" if subtitle else "") + "---")
+
+
+def printing(text, options="#| output: asis"):
+    """Return an executed cell that printed text."""
+    return new_code_cell(f"{options}\nshow()", outputs=[new_output("stream", name="stdout", text=text)])
+
+
+def displaying(kind, content, options=""):
+    """Return an executed cell that displayed one object."""
+    data = {kind: content, "text/plain": "<object at 0x7f>"}
+    return new_code_cell(f"{options}\nshow()", execution_count=3, outputs=[new_output("display_data", data=data)])
+
+
+def figure(label, caption="A line that rises", alternative='A line chart; "NPS" rises to 62'):
+    """Return an executed cell that drew a labelled figure."""
+    options = f"#| label: {label}\n#| fig-cap: {caption}\n#| fig-alt: '{alternative}'"
+    return displaying(document.SVG, SVG, options)
+
+
+def table(label, content=TABLE):
+    """Return an executed cell that showed a labelled table."""
+    return displaying(document.MARKDOWN, content, f"#| label: {label}\n#| tbl-cap: CSAT by touchpoint")
+
+
+def save(path, *cells):
+    """Write an executed notebook with the traces that Papermill leaves; returns its path."""
+    for number, cell in enumerate(cells):
+        cell.metadata["papermill"] = {"duration": 0.123456 + number, "start_time": "2026-10-02T01:02:03"}
+    metadata = {
+        "papermill": {"start_time": "2026-10-02T01:02:03"},
+        "kernelspec": {"name": "machine-kernel", "display_name": "M"},
+    }
+    nbformat.write(new_notebook(cells=list(cells), metadata=metadata), path)
+    return path
+
+
+def language_notebooks(folder):
+    """Write two executed notebooks that use every part of the language; returns their paths."""
+    parameters = new_code_cell("period = ''", metadata={"tags": ["parameters"]})
+    hidden = new_code_cell("#| include: false\nload()", outputs=[new_output("stream", name="stdout", text="hidden")])
+    removed = new_markdown_cell("For analysts only.", metadata={"tags": ["remove-cell"]})
+    first = save(
+        folder / "30_executive.ipynb",
+        front_matter("Executive summary", "What moved in September 2026, and why"),
+        parameters,
+        hidden,
+        removed,
+        new_markdown_cell(
+            "NPS fell. The lead is in @fig-trend and @tbl-touchpoints; see also @fig-left.\n\n- one\n- *two*"
+        ),
+        new_markdown_cell(
+            "::: {.callout-important}\n## One touchpoint broke\nThe **installation visit** fell, see @fig-trend.\n:::"
+        ),
+        new_markdown_cell(CARDS),
+        figure("fig-trend"),
+        table("tbl-touchpoints"),
+    )
+    second = save(
+        folder / "40_kpis.ipynb",
+        front_matter("KPIs in detail"),
+        new_markdown_cell("## Side by side\n\n::: {layout-ncol=2}"),
+        figure("fig-left", "The left one, *with* markup"),
+        figure("fig-right", "The right one & its ampersand"),
+        new_markdown_cell(":::\n\n## What people said"),
+        printing(f"> {references(HOSTILE)}\n\nTiếng Việt, 中文, ≥ 5 → 2"),
+        table("tbl-hostile", f"| | Text |\n|:--|--:|\n| Comment | {references(HOSTILE)} |\n"),
+        displaying(
+            document.MARKDOWN,
+            "Too few months for a trend.",
+            "#| label: fig-none-yet\n#| fig-cap: A trend\n#| fig-alt: None",
+        ),
+        new_markdown_cell('::: {.callout-note title="How to read it"}\nSee @fig-none-yet.\n:::'),
+        new_markdown_cell(COLUMNS),
+    )
+    return [first, second]
+
+
+@pytest.fixture(scope="session")
+def make():
+    """The builders of executed cells and notebooks above, and the texts they use."""
+    return SimpleNamespace(
+        **{one.__name__: one for one in (references, front_matter, printing, displaying, figure, table, save)},
+        language_notebooks=language_notebooks,
+        **{name: globals()[name] for name in ("STAMP", "TITLE", "SUBTITLE", "PROVENANCE", "HOSTILE", "SVG", "TABLE")},
+    )
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A document and what the embedded renderer made of it."""
+
+    document: Path
+    html: Path
+    pdf: Path
+
+    @property
+    def page(self) -> str:
+        """The page's source."""
+        return self.html.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def project(root) -> Project:
+    """The project whose theme the renderers use."""
+    return Project(root)
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory, project) -> Rendered:
+    """The hand-made document as the embedded renderer publishes it."""
+    folder = tmp_path_factory.mktemp("rendered")
+    made = Rendered(folder / "report.ipynb", folder / "report.html", folder / "report.pdf")
+    node = document.merge(
+        language_notebooks(folder), title=TITLE, subtitle=SUBTITLE, provenance=PROVENANCE, author="Halden Broadband"
+    )
+    document.write(node, made.document)
+    Embedded().render(made.document, html=made.html, pdf=made.pdf, project=project, timestamp=STAMP)
+    return made

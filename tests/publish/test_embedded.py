@@ -1,0 +1,238 @@
+"""The embedded renderer: one document, a self-contained page and a PDF, the same bytes every time."""
+
+import re
+import shutil
+
+import pytest
+from nbformat.v4 import new_markdown_cell
+from pypdf import PdfReader
+
+from cxreport.config import Project
+from cxreport.errors import RunError, UsageError
+from cxreport.publish import document, render
+from cxreport.publish.embedded import Embedded
+
+
+@pytest.fixture
+def render_cells(make, project, tmp_path):
+    """Renders a notebook of these cells; returns the page's source and the PDF's text."""
+
+    def render_them(*cells):
+        notebook = make.save(tmp_path / "a.ipynb", make.front_matter("A"), *cells)
+        node = document.merge([notebook], title="T", subtitle="S", provenance={"Data": "x"})
+        document.write(node, tmp_path / "report.ipynb")
+        html, pdf = tmp_path / "report.html", tmp_path / "report.pdf"
+        Embedded().render(tmp_path / "report.ipynb", html=html, pdf=pdf, project=project, timestamp=make.STAMP)
+        return html.read_text(encoding="utf-8"), text_of(pdf)
+
+    return render_them
+
+
+def text_of(pdf):
+    """Return a PDF's text on one line, with ordinary spaces."""
+    return " ".join(" ".join(page.extract_text() for page in PdfReader(pdf).pages).split())
+
+
+def test_rendering_twice_gives_the_same_bytes(make, rendered, project, tmp_path):
+    """Neither the page nor the PDF depends on the clock, on chance or on where it is written."""
+    html, pdf = tmp_path / "again.html", tmp_path / "again.pdf"
+    Embedded().render(rendered.document, html=html, pdf=pdf, project=project, timestamp=make.STAMP)
+    assert html.read_bytes() == rendered.html.read_bytes()
+    assert pdf.read_bytes() == rendered.pdf.read_bytes()
+
+
+def test_page_needs_nothing_else(rendered):
+    """No address is fetched: style, typeface and figures are in the file, and there is no script."""
+    sources = re.findall(r'(?:src|srcset|poster)="([^"]*)"|url\("?([^")]*)', rendered.page)
+    assert len(sources) >= 6
+    assert all(one.startswith("data:") or two.startswith("data:") for one, two in sources)
+    assert "<script" not in rendered.page
+    assert not re.search(r"<[^>]+\son\w+=", rendered.page)
+    assert "default-src 'none'" in rendered.page
+
+
+def test_figures_and_tables_are_numbered_in_reading_order(rendered):
+    """Captions carry numbers, references carry the same ones and lead to the figure."""
+    for label, name in {"fig-trend": "Figure\xa01", "tbl-touchpoints": "Table\xa01", "fig-left": "Figure\xa02"}.items():
+        assert f'id="{label}"' in rendered.page
+        assert re.search(rf'<a href="#{label}"[^>]*>{name}</a>', rendered.page)
+    assert "<figcaption>Figure\xa02: The left one, <em>with</em> markup</figcaption>" in rendered.page
+    assert "<caption>Table\xa01: CSAT by touchpoint</caption>" in rendered.page
+
+
+def test_pdf_has_the_same_numbers(rendered):
+    """Both formats number alike."""
+    text = text_of(rendered.pdf)
+    for caption in ("Figure 1: A line that rises", "Table 1: CSAT by touchpoint", "Figure 4: A trend"):
+        assert caption in text
+    assert "The lead is in Figure 1 and Table 1; see also Figure 2." in text
+
+
+def test_raw_blocks_reach_only_their_format(rendered):
+    """What is written for the page stays out of the PDF, and the other way round."""
+    text = text_of(rendered.pdf)
+    assert "Only the page shows this." in rendered.page
+    assert "Only the page shows this." not in text
+    assert "Only the PDF shows this." in text
+    assert "Only the PDF shows this." not in rendered.page
+
+
+def test_callouts_have_a_title(rendered):
+    """The title is the first heading, or `title=`, or the kind of callout; it is no heading of the page."""
+    titles = re.findall(
+        r'<div class="callout (callout-\w+)" role="note">\s*<div class="callout-header">\s*<p>(.*?)</p>', rendered.page
+    )
+    assert titles == [
+        ("callout-important", "One touchpoint broke"),
+        ("callout-note", "How to read it"),
+        ("callout-warning", "Warning"),
+    ]
+
+
+def test_layout_with_columns_holds_one_cell_for_each_figure(rendered):
+    """A container over several cells of the notebook lays their figures side by side."""
+    columns = rendered.page.split('<div class="columns columns-2">')[1].split("What people said")[0]
+    assert columns.count("<figure") == 2
+
+
+def test_hostile_text_is_inert(make, rendered):
+    """Escaped data reads as that text in both formats and is nothing else."""
+    shown = (
+        "&lt;script&gt;alert(1)&lt;/script&gt; &lt;img src=x onerror=alert(2)&gt; a|b *not bold* $5 and $6 #5 @fig-none"
+    )
+    assert rendered.page.count(shown) == 2
+    assert "".join(make.HOSTILE.split()) in text_of(rendered.pdf).replace(" ", "")
+
+
+def test_markup_in_prose_is_text(make, render_cells):
+    """HTML, TeX and metadata written into prose stay text; only explicit raw blocks are markup."""
+    cells = [
+        new_markdown_cell("Before <b onclick=x>bold</b> \\textbf{x} $a_b$ costs $5.\n\n<script>alert(1)</script>"),
+        make.printing("---\ntitle: Other\n---\n\nAfter."),
+    ]
+    page, _ = render_cells(*cells)
+    assert "<b onclick" not in page
+    assert "<script" not in page
+    assert "$a_b$ costs $5." in page
+    assert "<title>T \u2013 S</title>" in page
+
+
+def test_letters_of_other_scripts_do_not_break_the_pdf(rendered):
+    """Vietnamese is drawn; where no font has a letter, as for Chinese, a marked box stands in its place."""
+    assert "中文, ≥ 5 → 2" in rendered.page
+    assert re.search(r"Tiếng Việt, \S\S, ≥ 5 → 2", text_of(rendered.pdf))
+
+
+def test_title_language_author_and_date_are_in_both_files(make, rendered):
+    """Readers' tools find what the report is called, in which language it is and who made it."""
+    assert '<html lang="en">' in rendered.page
+    assert f"<title>{make.TITLE} \u2013 {make.SUBTITLE}</title>" in rendered.page
+    assert '<meta name="author" content="Halden Broadband">' in rendered.page
+    reader = PdfReader(rendered.pdf)
+    assert reader.metadata.title == f"{make.TITLE} \u2013 {make.SUBTITLE}"
+    assert reader.metadata.author == "Halden Broadband"
+    assert reader.metadata.creation_date == make.STAMP
+    assert reader.trailer["/Root"]["/Lang"] == "en"
+
+
+def test_provenance_is_the_footer(make, rendered):
+    """Both formats end with how the report was made."""
+    footer = rendered.page.split('<footer class="colophon">')[1]
+    text = text_of(rendered.pdf)
+    for words in make.PROVENANCE.values():
+        assert words in footer
+        assert words in text
+
+
+def test_table_without_rows_in_markdown_keeps_its_words(make, render_cells):
+    """A table cell that says why there is no table shows these words with the caption below."""
+    cell = make.displaying(document.MARKDOWN, "No earlier month.", "#| label: tbl-x\n#| tbl-cap: Changes")
+    page, text = render_cells(cell, new_markdown_cell("See @tbl-x."))
+    assert re.search(r'<div id="tbl-x" class="float">\s*<p>No earlier month.</p>', page)
+    assert "Table 1: Changes" in text
+
+
+def test_notes_around_a_table_are_kept(make, render_cells):
+    """Words before and after the table of a labelled cell are shown."""
+    content = "Before.\n\n| A | B |\n|---|--:|\n| x | 1 |\n\nAfter."
+    cell = make.displaying(document.MARKDOWN, content, "#| label: tbl-x\n#| tbl-cap: Changes")
+    page, text = render_cells(cell)
+    assert page.index("Before.") < page.index('<table id="tbl-x">') < page.index("After.")
+    assert "Before. Table 1: Changes" in text
+
+
+def test_caption_and_alternative_text_may_hold_any_character(make, render_cells):
+    """Quotes, backslashes and markup in a figure's words break neither format."""
+    page, text = render_cells(make.figure("fig-x", "'50% \\# of [x] & \"y\"'", 'a "b" \\ #c [d] <e>'))
+    assert 'alt="a &quot;b&quot; \\ #c [d] &lt;e&gt;"' in page
+    assert "Figure 1: 50% # of [x] & “y”" in text
+
+
+def test_classes_are_drawn_by_functions_of_the_pdfs_template(project, tmp_path, make):
+    """A container or span whose class is a function of one `body` in `report.typ` is drawn by it."""
+    theme = tmp_path / "reports" / "theme"
+    shutil.copytree(project.theme, theme)
+    template = (theme / "report.typ").read_text(encoding="utf-8")
+    function = "#let badge(body) = [Badge of #body]\n#set document("
+    (theme / "report.typ").write_text(template.replace("#set document(", function, 1), encoding="utf-8")
+    cell = new_markdown_cell("::: {.badge}\nthe box\n:::\n\nand [the span]{.badge}, [plain]{.other}.")
+    node = document.merge(
+        [make.save(tmp_path / "a.ipynb", make.front_matter("A"), cell)], title="T", subtitle="", provenance={}
+    )
+    document.write(node, tmp_path / "report.ipynb")
+    pdf = tmp_path / "x.pdf"
+    Embedded().render(
+        tmp_path / "report.ipynb", html=tmp_path / "x.html", pdf=pdf, project=Project(tmp_path), timestamp=make.STAMP
+    )
+    assert "Badge of the box and Badge of the span, plain." in text_of(pdf)
+
+
+def test_picture_from_elsewhere_and_unsafe_link_are_refused(render_cells):
+    """A page that is meant to be self-contained shows only what its cells drew."""
+    cells = [new_markdown_cell("![x](https://example.com/x.png) [y](javascript:alert) [ok](https://example.com)")]
+    with pytest.raises(RunError, match=r"a link that is neither .*; a picture that no cell drew"):
+        render_cells(*cells)
+
+
+def test_container_that_is_never_closed_is_refused(render_cells):
+    """A forgotten `:::` would swallow the rest of the report."""
+    with pytest.raises(RunError, match=r"Div .*unclosed"):
+        render_cells(new_markdown_cell("::: {.callout-note}\nText."))
+
+
+def test_wrong_typst_block_is_refused(render_cells):
+    """Source that Typst cannot compile fails the run with Typst's own words."""
+    with pytest.raises(RunError, match="unknown variable: nonsense"):
+        render_cells(new_markdown_cell("```{=typst}\n#nonsense()\n```"))
+
+
+def test_missing_theme_file_is_named(make, rendered, project, tmp_path):
+    """A theme without one of its files is an error, not a bare page."""
+    shutil.copytree(project.theme, tmp_path / "reports" / "theme")
+    (tmp_path / "reports" / "theme" / "report.css").unlink()
+    with pytest.raises(RunError, match=r"no file `report\.css`"):
+        Embedded().render(
+            rendered.document, html=tmp_path / "x", pdf=tmp_path / "y", project=Project(tmp_path), timestamp=make.STAMP
+        )
+
+
+def test_versions_name_both_tools():
+    """The manifest can say what drew the report."""
+    versions = Embedded().versions()
+    assert sorted(versions) == ["pandoc", "typst"]
+    assert all(re.match(r"\d+\.\d+", version) for version in versions.values())
+
+
+def test_auto_is_embedded_without_quarto(monkeypatch):
+    """Without Quarto on the PATH the embedded renderer is chosen, and asking for Quarto is a usage error."""
+    monkeypatch.setenv("PATH", "")
+    assert render.choose("auto").name == "embedded"
+    assert render.choose("embedded").name == "embedded"
+    with pytest.raises(UsageError, match="install Quarto"):
+        render.choose("quarto")
+
+
+def test_unknown_renderer_names_the_nearest():
+    """A misspelt renderer is an error that names the nearest one."""
+    with pytest.raises(UsageError, match="did you mean `embedded`"):
+        render.choose("embeded")
