@@ -147,13 +147,6 @@ class Base(Definition):
         return self
 
 
-class Target(Definition):
-    """What the company aims for, in the KPI's unit; `since` is the first period it holds for."""
-
-    value: float
-    since: str | None = None
-
-
 class Kpi(Definition):
     """One KPI, in one file of `reports/kpis/`; the file stem is its id.
 
@@ -191,7 +184,6 @@ class Kpi(Definition):
     minimum_base: Base = Base()
     interval: Literal["adjusted_wald", "wilson", "t", "order_statistic"]
     benchmarks: list[str] = []
-    target: Target | None = None
     owner: str
     checker: str
     reviewed: date
@@ -236,11 +228,6 @@ class Kpi(Definition):
             yield f"a `{self.type}` has the interval {listed(intervals)}, not `{self.interval}`"
         if self.weight and self.type == "quantile":
             yield "a weighted `quantile` is not supported"
-        ranges = {"percent": (0, 1), "points": (-100, 100)}
-        if self.target and self.unit in ranges:
-            low, high = ranges[self.unit]
-            if not low <= self.target.value <= high:
-                yield f"target {self.target.value:g} lies outside {low} to {high}, the range of the unit `{self.unit}`"
         if self.next_review < self.reviewed:
             yield "`next_review` lies before `reviewed`"
 
@@ -261,7 +248,7 @@ class Feed(Definition):
     id: str
     adapter: str
     files: str  # glob under the dataset's raw folder
-    mapping: str | None = None  # for the adapter `mapped`: a YAML file beside the dataset file
+    mapping: str | None = None  # a file in `reports/datasets/mappings/`; needed by the adapter `mapped`
     owner: str
 
 
@@ -299,15 +286,17 @@ class Report(Definition):
     headline: list[str]  # the KPIs on the cards of the executive page; the first one leads
     segments: list[str]
     mix_segments: list[str] = []  # segments whose changing mix may explain a move of the leading KPI
+    targets: dict[str, float] = {}  # what the organisation aims for, in the KPI's unit (shares 0-1)
     prepare: list[str] = ["10_validate", "20_measure"]
     present: list[str]
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     contact: str
 
     @model_validator(mode="after")
-    def _headline_is_measured(self) -> Self:
-        if extra := [kpi for kpi in self.headline if kpi not in self.kpis]:
-            raise ValueError(f"`headline` names {listed(extra)}, not listed under `kpis`")
+    def _named_kpis_are_measured(self) -> Self:
+        for key, named in (("headline", self.headline), ("targets", self.targets)):
+            if extra := [kpi for kpi in named if kpi not in self.kpis]:
+                raise ValueError(f"`{key}` names {listed(extra)}, not listed under `kpis`")
         return self
 
 

@@ -1,0 +1,247 @@
+"""Stage a dataset: every delivered file of every feed becomes rows of canonical tables, or nothing is staged."""
+
+import hashlib
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from cxreport import config, engine
+from cxreport.config import Dataset, Feed, Project
+from cxreport.errors import DefinitionError, GateError, UsageError
+from cxreport.periods import Period
+from cxreport.schema import TABLES, TableName
+from cxreport.sources.adapter import Adapter, Delivery
+from cxreport.sources.mapping import Mapping
+from cxreport.sources.records import UnreadableFileError
+from cxreport.sources.registry import find_adapter, sniff
+
+FEEDS_FILE = "feeds.json"
+MAPPINGS = "mappings"
+
+
+def ingest(project: Project, dataset: Dataset) -> dict[str, int]:
+    """Read all feeds of a dataset and write its staged tables; return rows per table.
+
+    Writes `<table>.parquet` (schema of the table plus segment columns as text; sorted by source, source_row and
+    question) for every table that a feed fills, and `feeds.json`, into `Project.staged`. Together they replace what an
+    earlier run staged.
+
+    Raises `DefinitionError` for unknown adapters and wrong mappings, and `GateError` with everything that is wrong with
+    the delivered files: none, empty, unreadable, columns missing. In both cases nothing is written.
+    """
+    readers = _readers(project, dataset)
+    problems = _Problems()
+    delivered = [_read(project, dataset, reader, problems) for reader in readers]
+    problems.stop()
+    folder = project.staged(dataset.id)
+    aside = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    rows = _write_tables({reader.feed.id: files for reader, files in zip(readers, delivered, strict=True)}, aside)
+    about = {reader.feed.id: _about(reader, files) for reader, files in zip(readers, delivered, strict=True)}
+    (aside / FEEDS_FILE).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.rename(folder)
+    return rows
+
+
+def covered_months(project: Project, dataset: Dataset) -> list[Period]:
+    """Return the months in which any staged response was given, in the dataset's time zone, sorted.
+
+    Raises `UsageError` when nothing is staged.
+    """
+    return sorted({Period.containing(day, "month") for day in _days(project, dataset)})
+
+
+def last_complete_month(project: Project, dataset: Dataset) -> Period:
+    """Return the latest covered month that was over when the data were delivered.
+
+    The data are known to reach to the latest response, and to the day before `Dataset.as_of` where that is stated;
+    responses dated on or after the day that follows `as_of` do not count, because they cannot be true.
+    Raises `UsageError` when nothing is staged, `GateError` when no covered month is complete.
+    """
+    known = [day for day in _days(project, dataset) if dataset.as_of is None or day <= dataset.as_of]
+    reached = max([*known, *([dataset.as_of - timedelta(days=1)] if dataset.as_of else [])], default=date.min)
+    months = {Period.containing(day, "month") for day in known}
+    complete = [month for month in months if month.end - timedelta(days=1) <= reached]
+    if not complete:
+        raise GateError(
+            found=f"no complete month of responses in dataset `{dataset.id}`",
+            expected="responses up to the last day of a month, or `as_of` after its end",
+            do="wait for the rest of the month's data, state `as_of` in the dataset, or name the period to report",
+        )
+    return max(complete)
+
+
+def question_titles(project: Project, dataset: Dataset) -> dict[str, str]:
+    """Return question id to title, from the mappings of all feeds in their order; raises `DefinitionError`."""
+    return {
+        question: title
+        for reader in _readers(project, dataset)
+        if reader.mapping is not None
+        for question, title in reader.mapping.titles.items()
+    }
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Reader:
+    feed: Feed
+    adapter: Adapter
+    mapping: Mapping | None
+
+
+@dataclass(frozen=True)
+class _File:
+    name: str
+    sha256: str
+    delivery: Delivery
+
+
+def _readers(project: Project, dataset: Dataset) -> list[_Reader]:
+    """Find every feed's adapter and mapping; raises one `DefinitionError` with all problems."""
+    readers: list[_Reader] = []
+    wrong: list[DefinitionError] = []
+    for feed in dataset.feeds:
+        try:
+            adapter = find_adapter(feed.adapter)
+            readers.append(_Reader(feed, adapter, _mapping(project, feed, adapter)))
+        except DefinitionError as error:
+            wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        raise DefinitionError(
+            found="; ".join(error.found for error in wrong),
+            expected="; ".join(dict.fromkeys(error.expected for error in wrong)),
+            do="; ".join(dict.fromkeys(error.do for error in wrong)),
+        )
+    return readers
+
+
+def _mapping(project: Project, feed: Feed, adapter: Adapter) -> Mapping | None:
+    if feed.mapping is not None:
+        return config.load_yaml(project.datasets / MAPPINGS / feed.mapping, adapter.mapping_model, project)
+    if adapter.needs_mapping:
+        raise DefinitionError(
+            found=f"feed `{feed.id}` has no `mapping`",
+            expected=f"one, because the adapter `{feed.adapter}` cannot tell what the columns mean",
+            do=f"add a file to `reports/datasets/{MAPPINGS}/` and name it in the feed",
+        )
+    return None
+
+
+def _read(project: Project, dataset: Dataset, reader: _Reader, problems: "_Problems") -> list[_File]:
+    feed = reader.feed
+    paths = sorted(path for path in (project.root / dataset.raw).glob(feed.files) if path.is_file())
+    if not paths:
+        problems.add(feed, f"no file matches `{feed.files}` in `{dataset.raw}`")
+    files: list[_File] = []
+    for path in paths:
+        try:
+            delivery = reader.adapter.read(path, reader.mapping, dataset.time_zone)
+        except UnreadableFileError as error:
+            for problem in _explained(path, reader, error):
+                problems.add(feed, problem, path.name)
+        else:
+            files.append(_File(path.name, hashlib.sha256(path.read_bytes()).hexdigest(), delivery))
+    names = [path.name for path in paths]
+    if len(set(names)) < len(names):
+        problems.add(feed, "two files have the same name, so that rows could not be traced to one of them")
+    if files and len(files) == len(paths) and not any(file.delivery.rows for file in files):
+        problems.add(feed, "the files hold no data rows")
+    return files
+
+
+def _explained(path: Path, reader: _Reader, error: UnreadableFileError) -> Iterable[str]:
+    """Return what is wrong with a file; that it is another tool's export explains everything else."""
+    other = sniff(path)
+    if other is None or reader.adapter.sniff(path):
+        return error.problems
+    return [f"the file looks like an export for the adapter `{other}`, not `{reader.feed.adapter}`"]
+
+
+@dataclass
+class _Problems:
+    """Problems of all feeds; the same one in many files is said once."""
+
+    found: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, feed: Feed, problem: str, file: str | None = None) -> None:
+        self.found[feed.id, problem] += [file] if file else []
+
+    def stop(self) -> None:
+        """Raise `GateError` when there are any."""
+        if self.found:
+            raise GateError(
+                found="; ".join(self._said()),
+                expected="at least one file with data rows per feed, in its adapter's form, with all expected columns",
+                do="have the feed's owner deliver it again, or correct the feed or its mapping",
+            )
+
+    def _said(self) -> Iterator[str]:
+        for (feed, problem), files in self.found.items():
+            where = f", {files[0]}" if files else ""
+            more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+            yield f"feed `{feed}`{where}{more}: {problem}"
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def _write_tables(delivered: dict[str, list[_File]], folder: Path) -> dict[str, int]:
+    parts: dict[TableName, list[pd.DataFrame]] = {}
+    for feed, files in delivered.items():
+        for file in files:
+            for name, part in file.delivery.tables.items():
+                parts.setdefault(name, []).append(part.assign(source=f"{feed}/{file.name}"))
+    return {name: _write_table(name, parts[name], folder) for name in TABLES if name in parts}
+
+
+def _write_table(name: TableName, parts: list[pd.DataFrame], folder: Path) -> int:
+    table = TABLES[name]
+    whole = pd.concat(parts, ignore_index=True)
+    segments = tuple(column for column in whole.columns if column not in table.columns)
+    order = ["source", "source_row", *(["question"] if "question" in table.columns else [])]
+    engine.write_table(whole, folder / f"{name}.parquet", table.schema(segments), order)
+    return len(whole)
+
+
+def _about(reader: _Reader, files: list[_File]) -> dict[str, Any]:
+    """Describe a feed's delivery, so that a later one can be compared with it."""
+    described = [
+        {"name": file.name, "sha256": file.sha256, "rows": file.delivery.rows, "columns": list(file.delivery.columns)}
+        for file in files
+    ]
+    return {
+        "adapter": reader.feed.adapter,
+        "columns": sorted({column for file in files for column in file.delivery.columns}),
+        "files": described,
+        "rows": sum(file.delivery.rows for file in files),
+    }
+
+
+# --- reading staged rows -------------------------------------------------------------------------
+
+
+def _days(project: Project, dataset: Dataset) -> list[date]:
+    """Return the distinct days with responses, in the dataset's time zone, sorted."""
+    path = project.staged(dataset.id) / "responses.parquet"
+    if not path.is_file():
+        raise UsageError(
+            found=f"no staged responses of dataset `{dataset.id}`",
+            expected="`responses.parquet` in its staged folder",
+            do="run `cxreport ingest` first",
+        )
+    responded = pq.read_table(path, columns=["responded_at"])["responded_at"].to_pandas().dropna()
+    return sorted(set(responded.dt.tz_convert(dataset.time_zone).dt.date.unique()))

@@ -1,0 +1,212 @@
+"""Build canonical tables from a file's records and a mapping."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from cxreport.schema import INSTANT, NUMBER, TABLES, TEXT, WHOLE, TableName
+from cxreport.sources import privacy, values
+from cxreport.sources.mapping import BLANK, Battery, Fields, Mapping, Origin, Question
+from cxreport.sources.records import Records, UnreadableFileError
+
+Tables = dict[TableName, pd.DataFrame]
+
+# Full types even for columns of nulls, so that the files of a feed fit together without guessing.
+_DTYPES = {TEXT: "str", NUMBER: "float64", WHOLE: "Int64", INSTANT: "datetime64[us, UTC]"}
+
+_PERSONAL = ("comment",)  # free text, masked before it is stored
+
+
+def build_tables(records: Records, mapping: Mapping, time_zone: str) -> Tables:
+    """Return the canonical tables of one file, without their `source`.
+
+    Every record becomes one row of each table of the mapping, whatever is wrong with it: unreadable values are null
+    and named in `typing_fault`. `answers` has one row per question asked or answered.
+    `time_zone` is the dataset's, for local times of which neither the file nor the mapping states the zone.
+    Raises `UnreadableFileError` with all columns that are missing.
+    """
+    records.require(_needed(mapping), _optional(mapping))
+    zone = mapping.time_zone or time_zone
+    tables: Tables = {name: _table(name, fields, records, zone) for name, fields in mapping.tables.items()}
+    if (responses := tables.get("responses")) is not None:
+        responses["typing_fault"] = _with_unreal(responses["typing_fault"], records, mapping)
+        if answers := _answers(records, mapping, responses, zone):
+            tables["answers"] = pd.concat(answers, ignore_index=True)
+    return tables
+
+
+def _needed(mapping: Mapping) -> Iterable[str]:
+    for origin in _origins(mapping):
+        if not origin.optional:
+            yield from origin.columns
+    yield from mapping.real_answers
+    for battery in mapping.batteries:
+        yield from battery.asked_when
+        yield from (question.column for question in battery.questions.values() if not question.is_dated)
+
+
+def _optional(mapping: Mapping) -> Iterable[str]:
+    for origin in _origins(mapping):
+        if origin.optional:
+            yield from origin.columns
+    for battery in mapping.batteries:
+        yield from (question.column for question in battery.questions.values() if question.is_dated)
+
+
+def _origins(mapping: Mapping) -> Iterable[Origin]:
+    return (origin for fields in mapping.tables.values() for origin in fields.origins.values())
+
+
+def _with_unreal(found: "pd.Series[str]", records: Records, mapping: Mapping) -> "pd.Series[str]":
+    """Add to the typing faults why a response is no real answer."""
+    faults = _Faults(found)
+    for column, meaning in mapping.real_answers.items():
+        state = records.text(column)
+        reason = _looked_up(state, meaning.others).fillna(f"`{column}` is not listed as real")
+        faults.add(~state.isin(meaning.real) & ~_ragged(records), "not a real answer: " + reason)
+    return faults.text.astype("str")
+
+
+# --- one row per record --------------------------------------------------------------------------
+
+
+class _Faults:
+    """What could not be read, per row, joined by "; " in the order in which it was found."""
+
+    def __init__(self, found: "pd.Series[str]") -> None:
+        self.text = found.astype("object")
+
+    def add(self, rows: "pd.Series[bool]", reason: "pd.Series[str] | str") -> None:
+        if not rows.any():
+            return
+        reasons = reason[rows] if isinstance(reason, pd.Series) else reason
+        earlier = self.text[rows]
+        self.text[rows] = (earlier + "; ").fillna("") + reasons
+
+
+def _table(name: TableName, fields: Fields, records: Records, zone: str) -> pd.DataFrame:
+    kinds = TABLES[name].columns
+    faults = _Faults(pd.Series(records.ragged, index=range(records.rows), dtype="str"))
+    columns: dict[str, Any] = {}
+    for column in [*kinds, *fields.segments]:
+        kind, origin = kinds.get(column, TEXT), fields.origins.get(column)
+        if origin is None:
+            columns[column] = pd.Series(None, index=range(records.rows), dtype=_DTYPES[kind])
+        else:
+            columns[column] = _column(column, kind, origin, records, zone=zone, faults=faults)
+    table = pd.DataFrame(columns, index=range(records.rows))
+    table["source_row"] = range(1, records.rows + 1)
+    table["typing_fault"] = faults.text.astype("str")
+    return table
+
+
+def _column(
+    name: str, kind: object, origin: Origin, records: Records, *, zone: str, faults: _Faults
+) -> "pd.Series[Any]":
+    text = _delivered(origin, records)
+    if origin.missing:
+        text = text.mask(text.isin(origin.missing))
+    if origin.labels:
+        unlabelled = text.notna() & ~text.isin(origin.labels)
+        faults.add(unlabelled, f"{name}: a code without a label")
+        text = _looked_up(text, origin.labels)
+    if kind == INSTANT:
+        stated = records.zones.get(origin.column or "")
+        instant, unread = values.instants(text, origin.formats, origin.time_zone or stated or zone)
+        faults.add(unread, f"{name}: not a date in the form {' or '.join(origin.formats)}")
+        return instant
+    if kind in {NUMBER, WHOLE}:
+        number, unread = values.wholes(text) if kind == WHOLE else values.numbers(text, origin.decimal)
+        faults.add(unread, f"{name}: not a {'whole ' if kind == WHOLE else ''}number")
+        return number
+    return privacy.mask_series(text) if name in _PERSONAL else text
+
+
+def _delivered(origin: Origin, records: Records) -> "pd.Series[str]":
+    if origin.constant is not None:
+        text = pd.Series(origin.constant, index=range(records.rows), dtype="str")
+        return text.mask(_ragged(records))
+    if any(column not in records.header for column in origin.columns):  # optional, `_required` saw to the others
+        return pd.Series(None, index=range(records.rows), dtype="str")
+    parts = [records.text(column) for column in origin.columns]
+    if origin.column is not None:
+        return parts[0]
+    complete = pd.concat(parts, axis="columns").dropna()
+    filled = [origin.fill(row) for row in complete.itertuples(index=False, name=None)]
+    return pd.Series(filled, index=complete.index, dtype="str").reindex(range(records.rows))
+
+
+def _looked_up(codes: "pd.Series[str]", meanings: dict[str, str]) -> "pd.Series[str]":
+    return codes.map(meanings).astype("str")
+
+
+def _ragged(records: Records) -> "pd.Series[bool]":
+    return pd.Series(range(records.rows)).isin(records.ragged)
+
+
+# --- one row per question ------------------------------------------------------------------------
+
+
+def _answers(records: Records, mapping: Mapping, responses: pd.DataFrame, zone: str) -> list[pd.DataFrame]:
+    days = responses["responded_at"].dt.tz_convert(zone).dt.date
+    problems: list[str] = []
+    answers: list[pd.DataFrame] = []
+    for battery in mapping.batteries:
+        fitting = _fitting(records, battery)
+        for name, question in battery.questions.items():
+            asked = fitting & _in_force(days, question)
+            if question.column in records.header:
+                codes = {**mapping.missing, **battery.missing, **question.missing}
+                answers.append(
+                    _answers_to(name, question, battery, records, codes=codes, asked=asked, responses=responses)
+                )
+            elif asked.any():
+                problems += records.problems_with([question.column], [*_needed(mapping), *_optional(mapping)])
+    if problems:
+        raise UnreadableFileError(*problems)
+    return answers
+
+
+def _fitting(records: Records, battery: Battery) -> "pd.Series[bool]":
+    fitting = ~_ragged(records)
+    for column, allowed in battery.asked_when.items():
+        fitting &= records.text(column).isin(allowed)
+    return fitting
+
+
+def _in_force(days: "pd.Series[Any]", question: Question) -> "pd.Series[bool]":
+    if not question.is_dated:
+        return pd.Series(True, index=days.index)
+    first, last = question.asked_from or date.min, question.asked_until or date.max
+    return days.map(lambda day: first <= day <= last, na_action="ignore").eq(True)
+
+
+def _answers_to(
+    name: str,
+    question: Question,
+    battery: Battery,
+    records: Records,
+    *,
+    codes: dict[str, str],
+    asked: "pd.Series[bool]",
+    responses: pd.DataFrame,
+) -> pd.DataFrame:
+    text = records.text(question.column)
+    present = asked | text.notna()
+    text = text[present]
+    reason = _looked_up(text, codes).where(text.notna(), codes.get("", BLANK))
+    given = text.where(reason.isna())
+    labelled = given.map(battery.labels).astype("float64") if battery.labels else None
+    score, unread = values.numbers(given if labelled is None else given.where(labelled.isna()))
+    score = score if labelled is None else score.fillna(labelled)
+    answers = responses.loc[present, ["response_id", "responded_at", "source_row"]].copy()
+    answers["question"] = name
+    answers["metric"] = battery.metric
+    answers["score"] = score
+    answers["scale_low"], answers["scale_high"] = battery.scale.low, battery.scale.high
+    answers["scale_good"] = battery.scale.good
+    answers["missing_reason"] = reason.mask(unread, "unreadable")
+    answers["typing_fault"] = pd.Series(None, index=text.index, dtype="str").mask(unread, "score: not a number")
+    return answers

@@ -1,0 +1,90 @@
+"""Turn delivered text into typed values. Nothing is coerced: what cannot be read becomes null and is reported.
+
+Every parser takes a column of stripped text with nulls for blanks, and returns the values and a mask of the
+rows that hold text it could not read.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# Bounded, so that what matches also fits into 64 bits.
+_NUMBER = r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE](?:[+]?[0-9]{1,2}|-[0-9]{1,3}))?"
+_WHOLE = r"-?[0-9]{1,18}"
+
+# Placeholders such as 0001-01-01 or 9999-12-31 are no dates of anything that happened.
+_EARLIEST, _LATEST = pd.Timestamp("1900-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
+
+
+def stripped(cells: Sequence[str | None]) -> "pd.Series[str]":
+    """Return cells as text without outer white space; blank cells become null."""
+    text = pc.utf8_trim_whitespace(pa.array(cells, pa.string()))
+    return pd.Series(pd.array(pc.if_else(pc.not_equal(text, ""), text, None), dtype="str"))
+
+
+def numbers(text: "pd.Series[str]", decimal: str = ".") -> "tuple[pd.Series[float], pd.Series[bool]]":
+    """Read decimal numbers; group separators are not accepted, because `1,234` means two things.
+
+    >>> numbers(pd.Series(["4.5", "four"]))[0].tolist()
+    [4.5, nan]
+    """
+    if decimal != ".":
+        # A point would otherwise survive as a decimal mark where it separates thousands.
+        text = text.str.replace(".", "?", regex=False).str.replace(decimal, ".", regex=False)
+    read = _cast(text, _NUMBER, pa.float64()).to_numpy(zero_copy_only=False)
+    values = pd.Series(read, index=text.index, dtype="float64")
+    return values, text.notna() & values.isna()
+
+
+def wholes(text: "pd.Series[str]") -> "tuple[pd.Series[int], pd.Series[bool]]":
+    """Read whole numbers of up to 18 digits, as nullable integers.
+
+    >>> wholes(pd.Series(["4", "4.0"]))[0].tolist()
+    [4, <NA>]
+    """
+    values = pd.Series(pd.array(_cast(text, _WHOLE, pa.int64()), dtype="Int64"), index=text.index)
+    return values, text.notna() & values.isna()
+
+
+def instants(
+    text: "pd.Series[str]", formats: Sequence[str], time_zone: str
+) -> "tuple[pd.Series[pd.Timestamp], pd.Series[bool]]":
+    """Read dates and times into UTC, trying each `strptime` format in turn.
+
+    A format without an offset (`%z`) gives local times of `time_zone`. Where clocks go back, the first of the two
+    instants is taken; a time that clocks skip is moved forward by as much as they skip (PEP 495 with `fold=0`).
+
+    >>> instants(pd.Series(["2026-11-01 01:30"]), ["%Y-%m-%d %H:%M"], "America/Chicago")[0][0]
+    Timestamp('2026-11-01 06:30:00+0000', tz='UTC')
+    """
+    # The words `now` and `today` would be read as this machine's clock.
+    pending = text.where(text.str.contains("[0-9]", na=False))
+    values = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
+    for form in formats:
+        values = values.fillna(_in_utc(pending[values.isna()], form, time_zone))
+    values = values.where((values >= _EARLIEST) & (values < _LATEST))
+    return values, text.notna() & values.isna()
+
+
+def _cast(text: "pd.Series[str]", pattern: str, kind: pa.DataType) -> pa.Array:
+    return pc.cast(pa.array(text.where(text.str.fullmatch(pattern, na=False)), pa.string()), kind)
+
+
+def _in_utc(text: "pd.Series[str]", form: str, time_zone: str) -> "pd.Series[pd.Timestamp]":
+    if "%z" in form:
+        return pd.to_datetime(text, format=form, errors="coerce", utc=True).astype("datetime64[us, UTC]")
+    local = pd.to_datetime(text, format=form, errors="coerce").astype("datetime64[us]")
+    local = local.where((local >= _EARLIEST.tz_localize(None)) & (local < _LATEST.tz_localize(None)))
+    first = np.ones(len(local), dtype=bool)
+    zoned = local.dt.tz_localize(time_zone, ambiguous=first, nonexistent="NaT").dt.tz_convert("UTC")
+    skipped = local.notna() & zoned.isna()
+    if skipped.any():
+        zone = ZoneInfo(time_zone)
+        moved = [at.to_pydatetime().replace(tzinfo=zone).astimezone(UTC) for at in local[skipped]]
+        zoned = zoned.fillna(pd.Series(moved, index=local.index[skipped], dtype=zoned.dtype))
+    return zoned

@@ -1,0 +1,207 @@
+"""Whole datasets: everything is staged, or nothing and all reasons are given."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from cxreport import sources
+from cxreport.config import Project, load_dataset
+from cxreport.errors import DefinitionError, GateError, UsageError
+from cxreport.periods import Period
+from cxreport.sample import write_sample
+from cxreport.schema import TABLES
+from cxreport.sources import registry, zendesk
+
+LOG = {"id": "log", "adapter": "mapped", "mapping": "log.yml", "files": "log/*.csv"}
+
+
+@pytest.fixture
+def log(company) -> dict[str, str]:
+    """A feed of invitations, with its mapping but no file."""
+    columns = {
+        "invitation_id": "invitation_id",
+        "customer_id": "customer_id",
+        "sent_at": {"column": "sent_at", "formats": ["%Y-%m-%d"]},
+    }
+    company.map("log.yml", {"tables": {"invitations": {"columns": columns}}})
+    return LOG
+
+
+def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
+    return ((path.name, path.read_bytes()) for path in sorted(folder.iterdir()))
+
+
+def test_staging_twice_gives_the_same_bytes(company, survey: dict[str, str]) -> None:
+    """Same files, same staged tables."""
+    company.ingest(survey)
+    first = dict(contents(company.project.staged("acme")))
+    company.ingest(survey)
+    assert dict(contents(company.project.staged("acme"))) == first
+
+
+def test_staged_tables_have_the_canonical_schema(company, survey: dict[str, str]) -> None:
+    """Column names, order and types are the schema's."""
+    company.ingest(survey)
+    for table in ("responses", "answers"):
+        assert pq.read_schema(company.project.staged("acme") / f"{table}.parquet").equals(TABLES[table].schema())
+
+
+def test_deliveries_are_described(company, survey: dict[str, str]) -> None:
+    """Adapter, files, hashes, rows and columns are written down for comparison."""
+    company.ingest(survey)
+    about = json.loads((company.project.staged("acme") / "feeds.json").read_text(encoding="utf-8"))["survey"]
+    content = (company.header + company.rows).encode()
+    assert (about["adapter"], about["rows"]) == ("qualtrics", 5)
+    assert about["files"][0]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert "QID1" in about["columns"]
+
+
+def test_a_table_no_feed_fills_any_more_disappears(company, survey: dict[str, str], log: dict[str, str]) -> None:
+    """Staged files belong to one run."""
+    company.deliver("log/a.csv", "invitation_id,customer_id,sent_at\nI1,C1,2026-09-01\n")
+    company.ingest(survey, log)
+    company.ingest(log)
+    assert [name for name, _ in contents(company.project.staged("acme"))] == ["feeds.json", "invitations.parquet"]
+
+
+def test_all_problems_of_all_feeds_are_said_at_once(company, survey: dict[str, str], log: dict[str, str]) -> None:
+    """A renamed column in many files is one sentence, with the likely new name; nothing is staged."""
+    renamed = company.header.replace('""QID1""', '""QID1_1""') + company.rows
+    for month in ("07", "08", "09"):
+        company.deliver(f"survey_{month}.csv", renamed)
+    company.deliver("log/a.csv", "invitation_id,customer\nI1,C1\n")
+    with pytest.raises(GateError) as caught:
+        company.ingest(survey, log)
+    assert caught.value.found == (
+        "feed `survey`, survey_07.csv and 2 more: no column `QID1`, did you mean `QID1_1`?; "
+        "feed `log`, a.csv: no column `customer_id`, did you mean `customer`?; "
+        "feed `log`, a.csv: no column `sent_at`"
+    )
+    assert not company.project.staged("acme").exists()
+
+
+def test_feeds_without_files_or_rows_stop(company, survey: dict[str, str], log: dict[str, str]) -> None:
+    """No file and no data rows are both empty feeds."""
+    company.deliver("survey.csv", company.header)
+    with pytest.raises(GateError) as caught:
+        company.ingest(survey, log)
+    assert "feed `survey`: the files hold no data rows" in caught.value.found
+    assert "feed `log`: no file matches `log/*.csv` in `raw`" in caught.value.found
+
+
+def test_a_failed_run_leaves_what_was_staged(company, survey: dict[str, str]) -> None:
+    """Last month's tables stay until this month's are good."""
+    company.ingest(survey)
+    before = dict(contents(company.project.staged("acme")))
+    company.deliver("survey.csv", "Ã".encode("latin-1"))
+    with pytest.raises(GateError, match="not encoded in `utf-8`"):
+        company.ingest(survey)
+    assert dict(contents(company.project.staged("acme"))) == before
+
+
+def test_files_of_one_name_cannot_be_told_apart(company, log: dict[str, str]) -> None:
+    """A row is traced by feed and file name, so names must differ within a feed."""
+    for folder in ("log/a", "log/b"):
+        company.deliver(f"{folder}/x.csv", "invitation_id,customer_id,sent_at\nI1,C1,2026-09-01\n")
+    with pytest.raises(GateError, match="same name"):
+        company.ingest(log | {"files": "log/*/*.csv"})
+
+
+def test_rows_are_sorted_by_file_and_record(company, log: dict[str, str]) -> None:
+    """The order does not depend on how files were found; records count by number, not as text."""
+    for name in ("b", "a"):
+        rows = "".join(f"{name}{row},C,2026-09-01\n" for row in range(1, 12))
+        company.deliver(f"log/{name}.csv", "invitation_id,customer_id,sent_at\n" + rows)
+    company.ingest(log)
+    expected = [f"{name}{row}" for name in ("a", "b") for row in range(1, 12)]
+    assert company.staged("invitations")["invitation_id"].tolist() == expected
+
+
+def test_definition_problems_of_all_feeds_are_gathered(company, survey: dict[str, str]) -> None:
+    """An unknown adapter and a missing mapping are reported together, before any file is read."""
+    unmapped = {key: value for key, value in survey.items() if key != "mapping"}
+    with pytest.raises(DefinitionError) as caught:
+        company.ingest(unmapped, LOG | {"adapter": "zendesc"})
+    assert "feed `survey` has no `mapping`" in caught.value.found
+    assert "adapter `zendesc`, did you mean `zendesk`?" in caught.value.found
+
+
+def test_other_packages_bring_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point adds an adapter; it cannot replace a built-in one."""
+    brought = EntryPoints(
+        EntryPoint(name, "cxreport.sources.zendesk:ADAPTER", registry.ENTRY_POINTS) for name in ("freshdesk", "mapped")
+    )
+    monkeypatch.setattr(registry, "entry_points", brought.select)
+    assert registry.find_adapter("freshdesk") is zendesk.ADAPTER
+    assert registry.find_adapter("mapped") is registry.BUILT_IN["mapped"]
+    assert "freshdesk" in registry.adapter_names()
+
+
+def test_question_titles_come_from_the_mappings(company, survey: dict[str, str]) -> None:
+    """Reports call questions as analysts wrote them, in their order."""
+    titles = sources.question_titles(company.project, company.dataset(survey))
+    assert list(titles.items()) == [("nps", "Recommend"), ("csat", "Satisfied")]
+
+
+def test_months_follow_the_dataset_s_zone(company, survey: dict[str, str]) -> None:
+    """Half past midnight in Denver on the first is the first in Chicago too, but 23:30 on the last is next month."""
+    rows = company.rows.replace("2026-09-01 10:02:00", "2026-08-31 23:30:00")
+    rows = rows.replace("2026-09-05 10:02:00", "2026-08-31 22:30:00")
+    company.deliver("survey.csv", company.header + rows)
+    company.ingest(survey)
+    months = sources.covered_months(company.project, company.dataset(survey))
+    assert [month.id for month in months] == ["2026-08", "2026-09"]
+
+
+@pytest.mark.parametrize(
+    ("last_day", "settings", "expected"),
+    [
+        ("2026-09-04", {}, "2026-08"),
+        ("2026-09-30", {}, "2026-09"),
+        ("2026-09-29", {"as_of": "2026-10-01"}, "2026-09"),
+        ("2026-12-31", {"as_of": "2026-09-15"}, "2026-08"),
+    ],
+)
+def test_the_last_complete_month(
+    company, survey: dict[str, str], last_day: str, settings: dict[str, str], expected: str
+) -> None:
+    """A month counts when responses, or the day of the export, reach past its end; impossible dates do not count."""
+    rows = company.rows.replace("2026-09-01 10:02:00", "2026-08-31 10:02:00")
+    rows = rows.replace("2026-09-05 10:02:00", f"{last_day} 10:02:00")
+    company.deliver("survey.csv", company.header + rows)
+    company.ingest(survey, **settings)
+    dataset = company.dataset(survey, **settings)
+    assert sources.last_complete_month(company.project, dataset) == Period.parse(expected)
+
+
+def test_no_month_is_complete_and_nothing_is_staged(company, survey: dict[str, str]) -> None:
+    """Both are said in words, as errors of their own kind."""
+    dataset = company.dataset(survey)
+    with pytest.raises(UsageError, match="no staged responses"):
+        sources.covered_months(company.project, dataset)
+    company.ingest(survey)
+    with pytest.raises(GateError, match="no complete month"):
+        sources.last_complete_month(company.project, dataset)
+
+
+def test_the_sample_company_is_staged_without_faults(root: Path, tmp_path: Path) -> None:
+    """All five feeds of two months fit the committed mappings; only previews and unfinished responses are marked."""
+    write_sample(tmp_path, months=2)
+    project = Project(tmp_path)
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "datasets").symlink_to(root / "reports" / "datasets")
+    dataset = load_dataset(project, "sample").model_copy(update={"raw": "."})
+    rows = sources.ingest(project, dataset)
+    assert set(rows) == set(TABLES)
+    for table in TABLES:
+        staged = pq.read_table(project.staged("sample") / f"{table}.parquet")
+        assert staged.num_rows == rows[table] > 1000
+        faults = set(staged["typing_fault"].to_pylist()) - {None}
+        expected = {f"not a real answer: {why}" for why in ("preview", "unfinished")} if table == "responses" else set()
+        assert faults == expected
+    assert sources.last_complete_month(project, dataset).id == "2026-09"

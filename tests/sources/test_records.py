@@ -1,0 +1,147 @@
+"""Files are read as text, record by record, and broken ones are refused."""
+
+import csv
+import io
+from datetime import date, datetime
+from pathlib import Path
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cxreport.sources.records import (
+    Records,
+    UnreadableFileError,
+    as_text,
+    first_rows,
+    read_csv,
+    read_parquet,
+    read_xlsx,
+)
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=8)
+
+
+def write(folder: Path, content: str | bytes) -> Path:
+    path = folder / "file.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@given(rows=st.lists(st.lists(CELLS, min_size=3, max_size=3).filter(any), max_size=5))
+def test_any_cell_survives_a_csv_file(tmp_path: Path, rows: list[list[str]]) -> None:
+    """Quotes, commas, newlines and leading zeros inside cells come back as they were."""
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerows([["a", "b", "c"], *rows])
+    records = read_csv(write(tmp_path, buffer.getvalue()))
+    assert [list(row) for row in zip(*records.cells, strict=True)] == rows
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    """Exports with and without the mark have the same columns."""
+    assert read_csv(write(tmp_path, "\ufeffId,Name\n007,x\n")).header == ("Id", "Name")
+
+
+def test_leading_zeros_and_words_for_nothing_survive(tmp_path: Path) -> None:
+    """Ids stay text, and `NA` is a value until a mapping says otherwise."""
+    records = read_csv(write(tmp_path, "id,state\n00001046,NA\n"))
+    assert records.text("id")[0] == "00001046"
+    assert records.text("state")[0] == "NA"
+
+
+def test_records_that_do_not_line_up_are_blanked_and_named(tmp_path: Path) -> None:
+    """Shifted cells never land in a wrong column."""
+    records = read_csv(write(tmp_path, "a,b\n1,2\nx@example.com,3,4\n5\n6,7\n"))
+    assert records.text("a").fillna("-").tolist() == ["1", "-", "-", "6"]
+    assert records.ragged == {
+        1: "record has 3 cells where the header has 2",
+        2: "record has 1 cells where the header has 2",
+    }
+
+
+@pytest.mark.parametrize("content", ['a,b\n1,"open', 'a,b\n1,"x"y\n'])
+def test_broken_quotes_are_refused(tmp_path: Path, content: str) -> None:
+    """A file that was cut off is not half read."""
+    with pytest.raises(UnreadableFileError, match="quotes do not close"):
+        read_csv(write(tmp_path, content))
+
+
+def test_a_wrong_encoding_is_refused_and_a_stated_one_is_used(tmp_path: Path) -> None:
+    """Latin-1 bytes are no UTF-8, and the message shows none of the text."""
+    path = write(tmp_path, "name\nJosé\n".encode("latin-1"))
+    with pytest.raises(UnreadableFileError, match="not encoded in `utf-8`") as caught:
+        read_csv(path)
+    assert "Jos" not in str(caught.value)
+    assert read_csv(path, "latin-1").text("name")[0] == "José"
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    """No header is worse than no rows."""
+    with pytest.raises(UnreadableFileError, match="empty"):
+        read_csv(write(tmp_path, ""))
+
+
+def test_missing_columns_come_with_the_nearest_unclaimed_one() -> None:
+    """A renamed column is suggested, one that is used already is not."""
+    records = Records(("QID1", "Customer_ID", "sent"), ((), (), ()), 0)
+    problems = records.problems_with(["QID1", "QID2", "customer id", "sent"])
+    assert problems == ["no column `QID2`", "no column `customer id`, did you mean `Customer_ID`?"]
+
+
+def test_columns_that_stand_twice_are_refused_only_when_wanted() -> None:
+    """Nobody can tell which of two is meant."""
+    records = Records(("a", "b", "b"), ((), (), ()), 0)
+    assert records.problems_with(["a"]) == []
+    assert records.problems_with(["a"], ["b"]) == ["column `b` stands twice"]
+
+
+def test_a_wrong_delimiter_is_guessed_at(tmp_path: Path) -> None:
+    """One header cell instead of many has one likely cause."""
+    assert "delimiter" in read_csv(write(tmp_path, "a;b\n1;2\n")).problems_with(["a", "b"])[0]
+
+
+def test_workbook_cells_become_exact_text(tmp_path: Path) -> None:
+    """Whole numbers have no `.0`, dates are ISO, short rows are padded and empty rows are no records."""
+    book = openpyxl.Workbook()
+    book.active.title = "first"
+    sheet = book.create_sheet("data")
+    for row in (["id", "score", "at", "ok"], ["007", 9, datetime(2026, 9, 1, 8, 30), True], [], ["x", 4.5]):  # noqa: DTZ001
+        sheet.append(row)
+    book.save(tmp_path / "book.xlsx")
+    records = read_xlsx(tmp_path / "book.xlsx", "data")
+    assert list(zip(*records.cells, strict=True)) == [
+        ("007", "9", "2026-09-01 08:30:00", "true"),
+        ("x", "4.5", "", ""),
+    ]
+    with pytest.raises(UnreadableFileError, match="did you mean `data`"):
+        read_xlsx(tmp_path / "book.xlsx", "date")
+
+
+def test_parquet_values_become_exact_text(tmp_path: Path) -> None:
+    """Types of a Parquet file do not leak: 64-bit ids keep every digit."""
+    table = pa.table({"id": [2**62 + 1, None], "share": [0.1, float("nan")], "day": [date(2026, 9, 1), None]})
+    pq.write_table(table, tmp_path / "file.parquet")
+    records = read_parquet(tmp_path / "file.parquet")
+    assert list(zip(*records.cells, strict=True)) == [(str(2**62 + 1), "0.1", "2026-09-01"), ("", "", "")]
+
+
+@pytest.mark.parametrize("read", [read_xlsx, read_parquet])
+def test_files_of_another_form_are_refused(tmp_path: Path, read: object) -> None:
+    """Text under a workbook's name is an error of its own kind."""
+    with pytest.raises(UnreadableFileError, match="the file is no"):
+        read(write(tmp_path, "a,b\n1,2\n"))  # type: ignore[operator]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_floats_read_back_from_their_text(value: float) -> None:
+    """Rendering loses nothing."""
+    assert float(as_text(value)) == value
+
+
+def test_looking_at_a_file_never_raises(tmp_path: Path) -> None:
+    """Recognising must work on anything, also on what is no text and on what is not there."""
+    assert first_rows(write(tmp_path, bytes(range(256)) * 4), 3) is not None
+    assert first_rows(tmp_path / "absent.csv", 3) == []
