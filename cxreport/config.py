@@ -197,7 +197,7 @@ class Kpi(Definition):
             raise ValueError("; ".join(problems))
         return self
 
-    def _problems(self) -> Iterable[str]:  # noqa: C901, PLR0912 - a flat list of independent checks
+    def _problems(self) -> Iterable[str]:  # noqa: C901 - a flat list of independent checks
         if self.type in {"net", "share"} and not self.counts:
             if self.scale is None:
                 yield f"a `{self.type}` of scores needs `scale`"
@@ -283,7 +283,7 @@ class Report(Definition):
     dataset: str
     period_kind: PeriodKind = "month"
     kpis: list[str]
-    headline: list[str]  # the KPIs on the cards of the executive page; the first one leads
+    headline: list[str] = Field(min_length=1)  # the KPIs on the cards of the executive page; the first one leads
     segments: list[str]
     mix_segments: list[str] = []  # segments whose changing mix may explain a move of the leading KPI
     targets: dict[str, float] = {}  # what the organisation aims for, in the KPI's unit (shares 0-1)

@@ -171,6 +171,9 @@ REJECTED = pa.schema(
     ]
 )
 
+# Segment and level of a row that counts everybody.
+TOTAL = "all"
+
 # The one table every report reads. One row: one KPI in one period for one level of one segment.
 # Shares are 0-1, net scores are points (-100 to 100), durations are minutes, scores are on the question's scale.
 ESTIMATES = pa.schema(
@@ -179,8 +182,8 @@ ESTIMATES = pa.schema(
         pa.field("question", TEXT),  # for KPIs that are computed per question; else null
         pa.field("period", TEXT),
         pa.field("period_kind", TEXT),
-        pa.field("segment", TEXT),  # "all" for the total
-        pa.field("level", TEXT),  # "all" for the total
+        pa.field("segment", TEXT),  # TOTAL for the total
+        pa.field("level", TEXT),  # TOTAL for the total
         pa.field("n", WHOLE),  # unweighted base
         pa.field("n_eff", NUMBER),  # Kish effective base
         pa.field("n_top", WHOLE),  # answers in the good class (promoters, top box, responded)
@@ -202,6 +205,7 @@ ESTIMATES = pa.schema(
         pa.field("year_change_ci_low", NUMBER),
         pa.field("year_change_ci_high", NUMBER),
         pa.field("year_p_value", NUMBER),
+        pa.field("year_q_value", NUMBER),
         pa.field("year_verdict", TEXT),
         pa.field("usual_low", NUMBER),  # XmR limits of the series' baseline
         pa.field("usual_mid", NUMBER),
@@ -226,7 +230,7 @@ MIX = pa.schema(
         pa.field("kpi", TEXT),
         pa.field("period", TEXT),
         pa.field("segment", TEXT),
-        pa.field("level", TEXT),  # "all" carries the totals
+        pa.field("level", TEXT),  # TOTAL carries the totals
         pa.field("share_before", NUMBER),
         pa.field("share_after", NUMBER),
         pa.field("value_before", NUMBER),
