@@ -47,7 +47,7 @@ def _face(name: str, weight: int, style: str) -> str:
 
 
 def _subset(path: Path) -> bytes:
-    from fontTools import subset  # type: ignore[import-untyped]  # here: slow to import
+    from fontTools import subset  # here: slow to import
 
     chosen = subset.Options(
         flavor="woff", hinting=False, recalc_timestamp=False, layout_features=["kern", "liga", "tnum"]

@@ -147,8 +147,7 @@ def test_tied_quantiles_have_no_change_without_interval(kpis):
     rows = pd.DataFrame({"period": ["2026-08"] * 50 + ["2026-09"] * 50, "reply_minutes": [1.0] * 50 + [2.0] * 50})
     reduced = reduce(wrap(rows.assign(level="all")), kpi, ["period", "level"], 0.95)
     figures = infer(reduced, kpi, 0.95).join(reduced[["period", "level"]])
-    figures = figures.assign(kpi=kpi.id, question="", period_kind="month")
-        figures["segment"] = np.where(figures["level"] == TOTAL, TOTAL, "region")
+    figures = figures.assign(kpi=kpi.id, question="", period_kind="month", segment=TOTAL)
     compared = add_changes(suppress(figures, {kpi.id: kpi}), {kpi.id: kpi}, SEPTEMBER, 0.95).set_index("period")
     assert compared.loc["2026-09", ["value", "previous", "verdict"]].tolist() == [2, 1, "too few answers"]
     assert compared.loc["2026-09", ["change", "change_ci_low", "p_value"]].isna().all()
