@@ -1,0 +1,227 @@
+"""Rows of canonical tables: which month they belong to, and the helper columns that rules look at.
+
+Some rules need what no single cell holds. These columns exist only while the suites run:
+
+- `check_repeat`, all tables: 1 for the first delivery of a key, 2 for the second, and so on; empty without a key
+- `check_customers`, all tables with `customer_id`: 1 when `customers` accepted that customer, else 0; empty without one
+- `check_cells_unread`, responses: 1 when a cell could not be read, else 0
+- `check_not_real`, responses: 1 for a preview, a test or an unfinished survey, else 0
+- `check_days_to_answer`, responses: days from invitation to answer
+- `check_responses`, answers and invitations: 1 when the named response was delivered, else 0; empty when none is named
+- `check_responses_accepted`, answers: 1 when the response was accepted, else 0; empty when none was delivered
+- `check_score_fraction`, answers: what the score has beyond a whole number
+- `check_score_or_reason`, answers: how many of score and missing reason are filled in
+- `check_sale_amount`, orders: the amount of an order that is no refund
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cxreport.periods import Period
+from cxreport.schema import TABLES, TableName
+from cxreport.validate.suites import Rule, Suites
+
+Flags = npt.NDArray[np.bool_]
+_DAY = 86_400  # seconds
+# `typing_fault` joins what was found by "; ".
+_NOT_REAL = r"(?:^|; )not a real answer"
+_UNREAD = r"(?:^|; )(?!not a real answer)."
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Places instants in calendar months of the dataset's zone, seen from the reported month.
+
+    Months are numbered `12 * year + month - 1`, which is faster than text over many rows.
+    """
+
+    time_zone: str
+    period: Period
+    as_of: date
+
+    @property
+    def reported(self) -> int:
+        """The number of the reported month."""
+        return self.period.start.year * 12 + self.period.start.month - 1
+
+    @property
+    def as_of_end(self) -> datetime:
+        """The first instant after the day of the export, in UTC."""
+        day_after = self.as_of + timedelta(days=1)
+        return datetime.combine(day_after, time(), ZoneInfo(self.time_zone)).astimezone(UTC)
+
+    def is_dated(self, instants: pd.Series) -> pd.Series:
+        """Return which instants are there and not after the day of the export."""
+        return instants.lt(self.as_of_end)
+
+    def months(self, instants: pd.Series) -> pd.Series:
+        """Return month numbers; rows whose date is missing or in the future count to the reported month."""
+        local = instants.dt.tz_convert(self.time_zone).dt
+        numbers: pd.Series = local.year * 12 + local.month - 1
+        return numbers.where(self.is_dated(instants), self.reported).astype("int64")
+
+    def days(self, instants: pd.Series) -> pd.Series:
+        """Return days of the month."""
+        days: pd.Series = instants.dt.tz_convert(self.time_zone).dt.day
+        return days
+
+    @staticmethod
+    def month(number: int) -> Period:
+        """Return the period of a month number."""
+        return Period(date(number // 12, number % 12 + 1, 1), "month")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The rows of a table up to the reported month, in delivered order, and what each rule says of them.
+
+    `broken` and `checked` have one line per rule and one column per row; `months` holds month numbers.
+    """
+
+    table: TableName
+    frame: pd.DataFrame
+    months: npt.NDArray[np.int64]
+    rules: list[Rule]
+    broken: Flags
+    checked: Flags
+    left_out: int
+
+    @property
+    def rejecting(self) -> list[int]:
+        """Positions of the rules that reject rows."""
+        return [position for position, rule in enumerate(self.rules) if rule.rejects]
+
+    @cached_property
+    def rejected(self) -> Flags:
+        """Which rows are rejected."""
+        return np.asarray(self.broken[self.rejecting].any(axis=0), dtype=np.bool_)
+
+    @cached_property
+    def feeds(self) -> npt.NDArray[np.object_]:
+        """The feed that delivered each row: `source` is feed/file."""
+        codes, sources = pd.factorize(self.frame["source"])
+        return np.array([str(source).partition("/")[0] for source in sources], dtype=np.object_)[codes]
+
+    def rejections(self, chosen: Flags) -> pd.DataFrame:
+        """Return the chosen rows that are rejected, as `schema.REJECTED`: no cell but key and place is kept."""
+        rows = np.flatnonzero(chosen & self.rejected)
+        names = [[self.rules[position].id for position in self.rejecting if self.broken[position, row]] for row in rows]
+        severities = {rule.id: rule.severity for rule in self.rules}
+        frame = self.frame.iloc[rows]
+        return pd.DataFrame(
+            {
+                "row_key": _keys(frame, self.table),
+                "source": frame["source"].to_numpy(),
+                "source_row": frame["source_row"].to_numpy(),
+                "rule": pd.array([first for first, *_ in names], dtype="str"),
+                "severity": pd.array([severities[first] for first, *_ in names], dtype="str"),
+                "other_rules": pd.array(["; ".join(others) for _, *others in names], dtype="str"),
+            }
+        )
+
+
+def judge(
+    table: TableName,
+    staged: Mapping[TableName, pd.DataFrame],
+    earlier: Mapping[TableName, Judged],
+    calendar: Calendar,
+    suites: Suites,
+) -> Judged:
+    """Run a table's suites once over its rows of all months up to the reported one.
+
+    `earlier` holds the tables judged before: customers before all others, responses before answers.
+    """
+    frame, dated_by = staged[table], TABLES[table].dated_by
+    frame = frame.sort_values(["source", "source_row"], kind="stable", ignore_index=True)
+    months = calendar.months(frame[dated_by]) if dated_by else pd.Series(calendar.reported, index=frame.index)
+    within = months <= calendar.reported
+    frame, months = frame[within].reset_index(drop=True), months[within]
+    rules = suites.of_table(table)
+    with_checks = frame.assign(**_checks(table, frame, staged, earlier))
+    findings = suites.run(rules, with_checks, calendar.as_of_end)
+    broken = np.zeros((len(rules), len(frame)), dtype=np.bool_)
+    for position, rule in enumerate(rules):
+        broken[position, findings.rows[rule.id]] = True
+    return Judged(
+        table=table,
+        frame=frame,
+        months=np.asarray(months, dtype=np.int64),
+        rules=rules,
+        broken=broken,
+        checked=np.array([rule.checked(with_checks).to_numpy() for rule in rules], dtype=np.bool_),
+        left_out=int((~within).sum()),
+    )
+
+
+def _checks(
+    table: TableName,
+    frame: pd.DataFrame,
+    staged: Mapping[TableName, pd.DataFrame],
+    earlier: Mapping[TableName, Judged],
+) -> dict[str, pd.Series]:
+    """Return the helper columns of a table; the module's docstring says what each holds."""
+    checks = {"check_repeat": _repeats(frame, list(TABLES[table].key))}
+    if "customer_id" in frame and table != "customers":
+        checks["check_customers"] = _customers(frame["customer_id"], earlier.get("customers"))
+    if table == "responses":
+        faults = frame["typing_fault"].fillna("")
+        checks["check_cells_unread"] = faults.str.contains(_UNREAD).astype("int64")
+        checks["check_not_real"] = faults.str.contains(_NOT_REAL).astype("int64")
+        checks["check_days_to_answer"] = (frame["responded_at"] - frame["invited_at"]).dt.total_seconds() / _DAY
+    if table in {"answers", "invitations"}:
+        checks["check_responses"] = _counted_in(frame["response_id"], staged["responses"]["response_id"])
+    if table == "answers":
+        checks["check_responses_accepted"] = _responses_accepted(frame, earlier["responses"]).where(
+            checks["check_responses"] > 0
+        )
+        checks["check_score_fraction"] = frame["score"] % 1
+        checks["check_score_or_reason"] = frame[["score", "missing_reason"]].notna().sum(axis=1)
+    if table == "orders":
+        checks["check_sale_amount"] = frame["amount"].mask(frame["kind"] == "refund")
+    return checks
+
+
+def _repeats(frame: pd.DataFrame, key: list[str]) -> pd.Series:
+    complete = frame[key].notna().all(axis=1)
+    return (frame.groupby(key, sort=False, dropna=False).cumcount() + 1).where(complete).astype("float64")
+
+
+def _customers(ids: pd.Series, customers: Judged | None) -> pd.Series:
+    if customers is None:  # the dataset has no list of customers
+        return pd.Series(np.nan, index=ids.index)
+    return _counted_in(ids, customers.frame.loc[~customers.rejected, "customer_id"])
+
+
+def _counted_in(ids: pd.Series, known: pd.Series) -> pd.Series:
+    return _is_in(ids, known).astype("float64").where(ids.notna())
+
+
+def _is_in(ids: pd.Series, known: pd.Series) -> pd.Series:
+    # Arrow-backed text would compare value by value in Python.
+    return ids.astype("object").isin(known.dropna().astype("object"))
+
+
+def _responses_accepted(answers: pd.DataFrame, responses: Judged) -> pd.Series:
+    """Return 1 where the answer's response is accepted.
+
+    A response delivered twice has one id and two rows: answers of the rejected second row, known by their place in the
+    delivered file, go with it.
+    """
+    place = ["source", "source_row"]
+    accepted = _is_in(answers["response_id"], responses.frame.loc[~responses.rejected, "response_id"])
+    rejected_places = pd.MultiIndex.from_frame(responses.frame.loc[responses.rejected, place])
+    with_rejected = pd.MultiIndex.from_frame(answers[place]).isin(rejected_places)
+    return (accepted & ~with_rejected).astype("float64")
+
+
+def _keys(frame: pd.DataFrame, table: TableName) -> list[str]:
+    parts = frame[list(TABLES[table].key)].fillna("").astype("str")
+    # Some tools use the e-mail address as the customer's key.
+    return ["|".join("[e-mail]" if "@" in part else part for part in row) for row in parts.to_numpy()]

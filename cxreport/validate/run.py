@@ -1,0 +1,288 @@
+"""Validate a dataset: split staged rows into accepted and rejected ones by month, with a verdict for each month."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal, Self
+
+import pandas as pd
+import pyarrow as pa
+
+from cxreport.config import Dataset, Project
+from cxreport.engine import read_table, write_table
+from cxreport.errors import RunError, UsageError
+from cxreport.periods import Period
+from cxreport.schema import REJECTED, TABLES, TEXT, TableName
+from cxreport.sources import covered_months
+from cxreport.validate.gates import judge_feeds
+from cxreport.validate.rows import Calendar, Flags, Judged, judge
+from cxreport.validate.suites import Rule, Suites
+from cxreport.validate.verdict import (
+    VERDICT_FILE,
+    Decision,
+    GateOutcome,
+    MissingCount,
+    RuleOutcome,
+    TableCount,
+    Verdict,
+)
+
+# Tables whose rows are judged by other tables' rows come after them.
+_ORDER: tuple[TableName, ...] = ("customers", "responses", "answers", "invitations", "tickets", "orders")
+_NOUNS: dict[TableName, tuple[str, str]] = {
+    "customers": ("customer record", "customer records"),
+    "responses": ("response", "responses"),
+    "answers": ("answer", "answers"),
+    "invitations": ("invitation", "invitations"),
+    "tickets": ("support case", "support cases"),
+    "orders": ("order", "orders"),
+}
+_ROUNDING = 1e-9  # 1 - 0.98 is a little more than 0.02
+
+
+def validate(project: Project, dataset: Dataset, period: Period, as_of: date) -> Verdict:
+    """Judge all staged rows up to a month and write accepted rows, rejected keys and a verdict for every month.
+
+    A row that breaks a critical or warning rule is rejected. A month stops, and its accepted rows are not written, when
+    a critical rule is broken by a larger share of its rows than the rule tolerates, or when a critical rule on a feed
+    fails. Rows whose date is missing or after `as_of` belong to no month and are rejected within the reported one; so
+    is the list of customers, which has no date, judged there. Rows of later months are left out and counted.
+
+    Parameters
+    ----------
+    period
+        The reported month.
+    as_of
+        The day the exports were taken; its end, in the dataset's zone, is the latest time a row may carry.
+
+    Returns
+    -------
+    The verdict of the reported month. A stop is a verdict, not an error: see `require_publishable`.
+
+    Raises
+    ------
+    UsageError
+        When the period is no month that the staged responses cover, or nothing is staged.
+    DefinitionError
+        When a suite is wrong.
+    """
+    _require_covered(project, dataset, period, as_of)
+    calendar = Calendar(dataset.time_zone, period, as_of)
+    staged = _read_staged(project, dataset)
+    suites = Suites.open(project, dataset.id)
+    judged: dict[TableName, Judged] = {}
+    for table in staged:
+        judged[table] = judge(table, staged, judged, calendar, suites)
+    gates = judge_feeds(dataset, judged, calendar, suites)
+    numbers = sorted({calendar.reported}.union(*(table.months.tolist() for table in judged.values())))
+    months = [_Month.of(number, judged, calendar) for number in numbers]
+    verdicts = [_verdict(dataset.id, month, gates.get(month.number, [])) for month in months]
+    _assert_all_rows_judged(staged, judged)
+    _remove_stale(project, dataset, period, {month.period.id for month in months})
+    for month, verdict in zip(months, verdicts, strict=True):
+        _write_month(project, dataset, month, verdict)
+    return verdicts[-1]
+
+
+@dataclass(frozen=True)
+class _Month:
+    """The tables of a month, and which of their rows belong to it."""
+
+    number: int
+    period: Period
+    tables: dict[TableName, Judged]
+    rows: dict[TableName, Flags]
+    left_out: dict[str, int]
+
+    @classmethod
+    def of(cls, number: int, judged: Mapping[TableName, Judged], calendar: Calendar) -> Self:
+        reported = number == calendar.reported
+        # Customers have no date, and months of history need no copy of the same list.
+        tables = {name: table for name, table in judged.items() if reported or TABLES[name].dated_by}
+        return cls(
+            number=number,
+            period=calendar.month(number),
+            tables=tables,
+            rows={name: table.months == number for name, table in tables.items()},
+            left_out={name: table.left_out for name, table in judged.items()} if reported else {},
+        )
+
+
+# --- before ----------------------------------------------------------------------------------------
+
+
+def _require_covered(project: Project, dataset: Dataset, period: Period, as_of: date) -> None:
+    if period.kind != "month":
+        raise UsageError(
+            found=f"period `{period}`, a {period.kind}",
+            expected="a calendar month such as `2026-09`",
+            do="validate the last month of that period; all earlier months are validated with it",
+        )
+    months = [month for month in covered_months(project, dataset) if month.start <= as_of]
+    if not months or not months[0].start <= period.start <= months[-1].start:
+        raise UsageError(
+            found=f"period `{period}`",
+            expected=f"a month from {months[0]} to {months[-1]}, which `{dataset.id}` covers up to {as_of}"
+            if months
+            else f"responses of `{dataset.id}` dated up to {as_of}",
+            do="choose a covered month, or add the missing export and ingest",
+        )
+
+
+def _read_staged(project: Project, dataset: Dataset) -> dict[TableName, pd.DataFrame]:
+    folder = project.staged(dataset.id)
+    paths = {table: folder / f"{table}.parquet" for table in _ORDER}
+    staged = {table: read_table(path) for table, path in paths.items() if path.is_file()}
+    if missing := [table for table in ("responses", "answers") if table not in staged]:
+        raise UsageError(
+            found=f"no staged {' and no staged '.join(missing)} of `{dataset.id}`",
+            expected="a dataset with responses and answers",
+            do="run `cxreport ingest` first",
+        )
+    return staged
+
+
+# --- the verdict of one month ----------------------------------------------------------------------
+
+
+def _verdict(dataset: str, month: _Month, gates: list[GateOutcome]) -> Verdict:
+    rules = [outcome for name, table in month.tables.items() for outcome in _outcomes(table, month.rows[name])]
+    footnotes = [text for name, table in month.tables.items() for text in _footnotes(table, month.rows[name])]
+    footnotes += [
+        f"The feed {gate.feed} holds {gate.found}; expected: {gate.expected}."
+        for gate in gates
+        if gate.outcome == "noted" and gate.severity == "warning"
+    ]
+    return Verdict(
+        dataset=dataset,
+        period=month.period.id,
+        decision=_decide(rules, gates),
+        tables={name: _count(table, month.rows[name]) for name, table in month.tables.items()},
+        rules=rules,
+        gates=gates,
+        missing=_missing(month.tables["answers"], month.rows["answers"]),
+        footnotes=footnotes,
+        left_out=month.left_out,
+    )
+
+
+def _decide(rules: Iterable[RuleOutcome], gates: Iterable[GateOutcome]) -> Decision:
+    outcomes = {rule.outcome for rule in rules if rule.severity != "info"}
+    outcomes |= {gate.outcome for gate in gates if gate.severity != "info"}
+    if "stopped" in outcomes:
+        return "stop"
+    return "publish" if outcomes <= {"passed"} else "publish with footnotes"
+
+
+def _count(table: Judged, of_month: Flags) -> TableCount:
+    return TableCount(
+        rows_in=int(of_month.sum()),
+        accepted=int((of_month & ~table.rejected).sum()),
+        rejected=int((of_month & table.rejected).sum()),
+    )
+
+
+def _outcomes(table: Judged, of_month: Flags) -> Iterable[RuleOutcome]:
+    for position, rule in enumerate(table.rules):
+        rows = int((table.broken[position] & of_month).sum())
+        checked = int((table.checked[position] & of_month).sum())
+        yield RuleOutcome(
+            table=table.table,
+            suite=rule.suite,
+            rule=rule.id,
+            severity=rule.severity,
+            reason=rule.reason,
+            rows=rows,
+            checked=checked,
+            outcome=_outcome(rule, rows, checked),
+        )
+
+
+def _outcome(rule: Rule, rows: int, checked: int) -> Literal["passed", "rows rejected", "noted", "stopped"]:
+    if rows == 0:
+        return "passed"
+    if rule.severity == "critical" and rows > checked * rule.tolerance + _ROUNDING:
+        return "stopped"
+    return "rows rejected" if rule.rejects else "noted"
+
+
+def _footnotes(table: Judged, of_month: Flags) -> Iterable[str]:
+    one, many = _NOUNS[table.table]
+    for position, rule in enumerate(table.rules):
+        rows = int((table.broken[position] & of_month).sum())
+        if rows and rule.rejects and rule.footnote:
+            yield f"{rows:,} {one if rows == 1 else many} {rule.footnote} and {'is' if rows == 1 else 'are'} left out."
+
+
+def _missing(answers: Judged, of_month: Flags) -> list[MissingCount]:
+    accepted = answers.frame[of_month & ~answers.rejected]
+    without = accepted[accepted["missing_reason"].notna()]
+    keys = without[["question", "metric", "missing_reason"]].fillna("").itertuples(index=False, name=None)
+    return [
+        MissingCount(question=question, metric=metric, reason=reason, n=n)
+        for (question, metric, reason), n in sorted(Counter(keys).items())
+    ]
+
+
+# --- writing ---------------------------------------------------------------------------------------
+
+
+def _write_month(project: Project, dataset: Dataset, month: _Month, verdict: Verdict) -> None:
+    """Build a month's folders aside and swap them in, so that readers meet the old month or the new one."""
+    accepted, rejected = project.accepted(dataset.id, month.period), project.rejected(dataset.id, month.period)
+    for target in (rejected, accepted):
+        shutil.rmtree(_aside(target), ignore_errors=True)  # left by a run that was cut off
+        _aside(target).mkdir(parents=True)
+    for name, table in month.tables.items():
+        refused = table.rejections(month.rows[name])
+        kept = table.frame[month.rows[name] & ~table.rejected].assign(period=month.period.id)
+        _assert_accounted(verdict, name, len(kept), len(refused))
+        write_table(refused, _aside(rejected) / f"{name}.parquet", REJECTED, ["source", "source_row", "row_key"])
+        if verdict.decision != "stop":
+            order = ["source", "source_row", *TABLES[name].key]
+            write_table(kept, _aside(accepted) / f"{name}.parquet", _accepted_schema(table), order)
+    (_aside(accepted) / VERDICT_FILE).write_text(verdict.to_json(), encoding="utf-8")
+    for target in (rejected, accepted):
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _aside(target).rename(target)
+
+
+def _accepted_schema(table: Judged) -> pa.Schema:
+    return TABLES[table.table].schema(tuple(table.frame.columns)).append(pa.field("period", TEXT))
+
+
+def _aside(target: Path) -> Path:
+    """Return where a month is built: outside the dataset's folder, which others list."""
+    return target.parents[1] / f".{target.parent.name}-{target.name}"
+
+
+def _remove_stale(project: Project, dataset: Dataset, period: Period, months: set[str]) -> None:
+    """Remove months up to the reported one of which nothing is staged any more."""
+    for parent in (project.accepted(dataset.id), project.rejected(dataset.id)):
+        for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
+            if folder.name not in months and Period.parse(folder.name).start <= period.start:
+                shutil.rmtree(folder)
+
+
+def _assert_accounted(verdict: Verdict, table: TableName, accepted: int, rejected: int) -> None:
+    count = verdict.tables[table]
+    if (accepted, rejected) != (count.accepted, count.rejected) or count.rows_in != accepted + rejected:
+        raise _lost_rows(f"{table} of {verdict.period}", count.rows_in, accepted + rejected)
+
+
+def _assert_all_rows_judged(staged: Mapping[TableName, pd.DataFrame], judged: Mapping[TableName, Judged]) -> None:
+    for name, table in judged.items():
+        if len(staged[name]) != len(table.frame) + table.left_out:
+            raise _lost_rows(name, len(staged[name]), len(table.frame) + table.left_out)
+
+
+def _lost_rows(what: str, rows_in: int, rows_out: int) -> RunError:
+    return RunError(
+        found=f"{rows_in:,} rows of {what} in, {rows_out:,} out",
+        expected="rows in = accepted + rejected",
+        do="report this as a defect of cxreport; nothing was published",
+    )

@@ -1,0 +1,60 @@
+"""From a notebook's parameters to what validation needs."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from cxreport.config import Dataset, Project, Report, load_dataset, load_report
+from cxreport.errors import UsageError
+from cxreport.periods import Period
+from cxreport.sources import last_complete_month
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one validation works on."""
+
+    project: Project
+    report: Report
+    dataset: Dataset
+    period: Period
+    as_of: date
+
+
+def read_settings(report: str, period: str = "", as_of: str = "", root: str = "") -> Settings:
+    """Read the definitions that a notebook's parameters name.
+
+    Parameters
+    ----------
+    period
+        An ISO month; empty for the last complete month of the staged responses.
+    as_of
+        The day the exports were taken, ISO; empty for the day that the dataset's definition names.
+    root
+        The project's folder; empty to look for it from here upward.
+
+    Raises `UsageError` for an unknown report, a wrong period or day, or a missing `as_of`.
+    """
+    project = Project(Path(root).resolve()) if root else Project.find()
+    definition = load_report(project, report)
+    dataset = load_dataset(project, definition.dataset)
+    return Settings(
+        project=project,
+        report=definition,
+        dataset=dataset,
+        period=Period.parse(period) if period else last_complete_month(project, dataset),
+        as_of=_day(as_of, dataset),
+    )
+
+
+def _day(as_of: str, dataset: Dataset) -> date:
+    if not as_of and dataset.as_of:
+        return dataset.as_of
+    try:
+        return date.fromisoformat(as_of)
+    except ValueError:
+        raise UsageError(
+            found=f"as_of `{as_of[:40]}`" if as_of else f"no day for `{dataset.id}`, whose definition names none",
+            expected="the day the exports were taken, such as `2026-10-02`",
+            do="pass `as_of`",
+        ) from None
