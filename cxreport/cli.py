@@ -1,0 +1,263 @@
+"""The command line: thin commands that each call one function.
+
+Exit codes: 0 done, 1 stopped by a gate or a failure, 2 wrong use. Everything heavy is imported inside the commands,
+so that help appears at once.
+"""
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cxreport.errors import CxError, UsageError
+from cxreport.publish.atomic import disk_errors
+
+if TYPE_CHECKING:
+    from cxreport.config import Dataset, Project, Report
+    from cxreport.periods import Period
+
+app = typer.Typer(
+    name="cxreport",
+    help="Reproducible customer-experience reports: ingest, validate, measure, publish.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option("--project", metavar="DIR", help="Folder of the project; by default the one that holds this folder."),
+]
+ReportOption = Annotated[str, typer.Option("--report", metavar="ID", help="A report of reports/definitions/.")]
+PeriodOption = Annotated[
+    str,
+    typer.Option("--period", metavar="PERIOD", help="Such as 2026-09; by default the last complete one in the data."),
+]
+AsOfOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        metavar="DATE",
+        formats=["%Y-%m-%d"],
+        help="The day the exports were taken; by default the dataset's, else today (UTC).",
+    ),
+]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; errors that a user can act on are printed without a traceback."""
+    try:
+        with disk_errors(Path.cwd()):
+            app(args=arguments)
+    except CxError as error:
+        for label, text in (("Found", error.found), ("Expected", error.expected), ("Do", error.do)):
+            typer.echo(f"{label + ':':<10}{text}", err=True)
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def sample(
+    project: ProjectOption = None,
+    seed: Annotated[int | None, typer.Option(help="Draw another company than the one that is documented.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write the files even when they are up to date.")] = False,
+) -> None:
+    """Write the sample company's files to data/sample/."""
+    from cxreport.config import Project
+
+    here = Project.find(project)
+    if seed is None and not force and _matches_checksums(here.sample):
+        typer.echo(f"{_shown(here.sample)} is up to date")
+        return
+    from cxreport.sample import write_sample
+
+    with _progress() as tell:
+        if seed is None:
+            write_sample(here.sample, tell=tell)
+        else:
+            write_sample(here.sample, seed, tell=tell)
+    if seed is None and not _matches_checksums(here.sample):
+        typer.echo("These are not the files that data/sample/checksums.txt lists", err=True)
+    typer.echo(_shown(here.sample))
+
+
+@app.command()
+def ingest(project: ProjectOption = None, report: ReportOption = "monthly") -> None:
+    """Read the delivered files into canonical tables."""
+    here, _, dataset = _load(project, report)
+    from cxreport import sources
+    from cxreport.publish.run import provide_sample
+
+    with _progress() as tell:
+        provide_sample(here, dataset, tell)
+        tell("Reading the delivered files")
+        rows = sources.ingest(here, dataset)
+    for table, count in sorted(rows.items()):
+        typer.echo(f"{table:<12} {count:>10,} rows")
+
+
+@app.command()
+def validate(
+    project: ProjectOption = None, report: ReportOption = "monthly", period: PeriodOption = "", as_of: AsOfOption = None
+) -> None:
+    """Split the rows into accepted and rejected ones; exit with 1 when the data may not be published."""
+    here, definition, dataset = _load(project, report)
+    from cxreport import validate as validation
+
+    taken = _as_of(dataset, as_of)
+    chosen = _period(here, definition, dataset, period, taken)
+    with _progress() as tell:
+        tell(f"Checking the rows up to {chosen}")
+        verdict = validation.validate(here, dataset, chosen, taken)
+    for table, count in sorted(verdict.tables.items()):
+        typer.echo(
+            f"{table:<12} {count.rows_in:>10,} rows {count.accepted:>10,} accepted {count.rejected:>8,} rejected"
+        )
+    typer.echo(f"{chosen}: {verdict.decision}")
+    for footnote in verdict.footnotes:
+        typer.echo(f"- {footnote}")
+    validation.require_publishable(verdict)
+
+
+@app.command()
+def measure(project: ProjectOption = None, report: ReportOption = "monthly", period: PeriodOption = "") -> None:
+    """Turn accepted rows and KPI definitions into one table of estimates."""
+    here, definition, dataset = _load(project, report)
+    from cxreport import measure as measuring
+
+    chosen = _period(here, definition, dataset, period, _as_of(dataset, None))
+    with _progress() as tell:
+        tell(f"Measuring the periods up to {chosen}")
+        estimates = measuring.measure(here, definition, chosen)
+    typer.echo(f"{len(estimates):,} estimates in {_shown(here.measured(report, chosen))}")
+
+
+@app.command()
+def run(
+    *,
+    project: ProjectOption = None,
+    report: ReportOption = "monthly",
+    period: PeriodOption = "",
+    as_of: AsOfOption = None,
+    renderer: Annotated[str, typer.Option(metavar="NAME", help="auto, quarto or embedded.")] = "auto",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="For the notebooks that declare it; repeatable."),
+    ] = None,
+) -> None:
+    """Publish an issue: every step, then HTML and PDF in reports/output/."""
+    started = datetime.now(UTC)
+    texts = _parameters(parameter or [])
+    here, definition, dataset = _load(project, report)
+    from cxreport.periods import Period
+    from cxreport.publish import run as publishing
+
+    with _progress() as tell:
+        published = publishing.run(
+            here,
+            definition,
+            Period.parse(period) if period else None,
+            as_of=_as_of(dataset, as_of),
+            renderer=renderer,
+            started=started,
+            tell=tell,
+            parameters=texts,
+        )
+    typer.echo(_shown(published.html))
+    typer.echo(_shown(published.pdf))
+
+
+@app.command(name="open")
+def open_issue(
+    project: ProjectOption = None,
+    report: ReportOption = "monthly",
+    period: Annotated[str, typer.Option(metavar="PERIOD", help="By default the newest issue.")] = "",
+    only_print: Annotated[bool, typer.Option("--print", help="Print the path and open nothing.")] = False,
+) -> None:
+    """Open a published issue in the browser."""
+    from cxreport.publish import archive
+
+    here, _, _ = _load(project, report)
+    page = archive.find_issue(here.output, report, period).folder / archive.HTML
+    typer.echo(_shown(page))
+    if not only_print:
+        import webbrowser
+
+        webbrowser.open(page.as_uri())
+
+
+def _load(project: Path | None, report: str) -> "tuple[Project, Report, Dataset]":
+    from cxreport.config import Project, load_dataset, load_report
+
+    here = Project.find(project)
+    definition = load_report(here, report)
+    return here, definition, load_dataset(here, definition.dataset)
+
+
+def _period(project: "Project", report: "Report", dataset: "Dataset", text: str, as_of: date) -> "Period":
+    from cxreport.periods import Period
+    from cxreport.publish.run import choose_period
+
+    return choose_period(project, report, dataset, Period.parse(text) if text else None, as_of)
+
+
+def _as_of(dataset: "Dataset", given: datetime | None) -> date:
+    """Return the as-of date; the only place that reads today's date."""
+    return given.date() if given else dataset.as_of or datetime.now(UTC).date()
+
+
+def _parameters(texts: list[str]) -> Mapping[str, str]:
+    if wrong := [text for text in texts if not text.partition("=")[0].isidentifier() or "=" not in text]:
+        raise UsageError(
+            found=f"{len(wrong)} of {len(texts)} parameters without the form NAME=VALUE",
+            expected="for example `-p region=north`",
+            do="write the parameter in that form",
+        )
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+
+def _matches_checksums(folder: Path) -> bool:
+    """Whether a folder holds the files that its `checksums.txt` lists, as `sha256sum` writes it."""
+    try:
+        lines = (folder / "checksums.txt").read_text(encoding="utf-8").splitlines()
+        listed = [line.split("  ", 1) for line in lines]
+        return bool(listed) and all(
+            hashlib.sha256((folder / path).read_bytes()).hexdigest() == digest for digest, path in listed
+        )
+    except FileNotFoundError:
+        return False
+
+
+def _shown(path: Path) -> str:
+    """Return a path relative to the current folder where it lies inside."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows a step: with a spinner and its time on a terminal, else as a plain line."""
+    if not sys.stderr.isatty():
+        yield lambda step: typer.echo(step, err=True)
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+    steps: list[TaskID] = []
+    columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def tell(step: str) -> None:
+            finish()
+            steps.append(progress.add_task(step, total=1))
+
+        def finish() -> None:
+            if steps:
+                progress.update(steps[-1], completed=1)
+
+        yield tell
+        finish()

@@ -1,0 +1,292 @@
+"""One run: check everything, ingest, execute the notebooks, render, and publish the pack in one step."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+
+import cxreport
+from cxreport import sources
+from cxreport.config import Dataset, Project, Report, load_dataset, load_kpis, load_segments
+from cxreport.errors import DefinitionError, UsageError, listed
+from cxreport.periods import Period
+from cxreport.publish import archive, atomic, document, manifest, notebooks, render
+from cxreport.publish.notebooks import Notebook, Value
+from cxreport.validate import read_verdict, require_publishable
+from cxreport.validate.verdict import Verdict
+
+Tell = Callable[[str], None]
+
+# The audience of a pack; a pack for everybody is the only one there is.
+AUDIENCE = "all"
+# Parameters that have options of their own, or follow from them.
+_RESERVED = ("report", "dataset", "period", "as_of", "root")
+
+
+@dataclass(frozen=True)
+class Published:
+    """The two files of an issue that readers open."""
+
+    html: Path
+    pdf: Path
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a run will do, checked before anything is written."""
+
+    report: Report
+    dataset: Dataset
+    prepare: list[Notebook]
+    present: list[Notebook]
+    extra: dict[str, dict[str, Value]]  # notebook name to parameters from the command line
+
+
+@dataclass(frozen=True)
+class _Issue:
+    """A plan for one period."""
+
+    plan: _Plan
+    period: Period
+    as_of: date
+
+    @property
+    def parameters(self) -> dict[str, dict[str, Value]]:
+        """Notebook name to its parameters: those of the run that it declares, and those from the command line."""
+        standard = {
+            "report": self.plan.report.id,
+            "dataset": self.plan.dataset.id,
+            "period": self.period.id,
+            "as_of": self.as_of.isoformat(),
+        }
+        return {
+            notebook.name: {name: value for name, value in standard.items() if name in notebook.defaults}
+            | self.plan.extra.get(notebook.name, {})
+            for notebook in self.plan.prepare + self.plan.present
+        }
+
+
+def run(
+    project: Project,
+    report: Report,
+    period: Period | None,
+    *,
+    as_of: date,
+    renderer: str,
+    started: datetime,
+    tell: Tell,
+    parameters: Mapping[str, str] | None = None,
+) -> Published:
+    """Publish one issue of a report.
+
+    Parameters
+    ----------
+    period
+        The reported period; `None` for the last complete one that the delivered files cover.
+    as_of
+        The day the exports were taken; also stands for the clock in every rendered file.
+    renderer
+        `auto`, `quarto` or `embedded`.
+    started
+        The instant the run began; only `run.json` carries it.
+    tell
+        Receives one line per step.
+    parameters
+        Further parameters as text, given to the present notebooks that declare them.
+
+    Raises
+    ------
+    UsageError, DefinitionError
+        Before anything is written, for whatever is wrong with the request or with any definition.
+    GateError
+        When the data may not be published.
+    RunError
+        When a notebook, the renderer or the disk fails. The earlier issue is left as it was in every case.
+    """
+    if period:
+        _require_kind(report, period)
+    engine = render.choose(renderer)
+    plan = _plan(project, report, parameters or {})
+    with atomic.disk_errors(project.root), atomic.reserved(project.output, tell):
+        provide_sample(project, plan.dataset, tell)
+        tell("Reading the delivered files")
+        sources.ingest(project, plan.dataset)
+        issue = _Issue(plan, choose_period(project, report, plan.dataset, period, as_of), as_of)
+        kept = project.root / "data" / "failed" / report.id / issue.period.id
+        with (
+            atomic.building(project.output, report.id, issue.period.id) as folder,
+            _evidence(folder / AUDIENCE / "notebooks", kept),
+        ):
+            verdict = _execute(project, issue, folder, tell)
+            inputs = manifest.read_inputs(project, report, plan.dataset)
+            tell(f"Rendering HTML and PDF with {engine.name}")
+            _render(project, issue, folder, engine, provenance=_provenance(issue, verdict, inputs))
+            manifest.write(
+                folder,
+                project=project,
+                report=report,
+                period=issue.period,
+                as_of=as_of,
+                decision=verdict.decision,
+                parameters=issue.parameters,
+                inputs=inputs,
+                renderer=(engine.name, engine.versions()),
+                started=started,
+                finished=datetime.now(started.tzinfo),
+            )
+        archive.write_index(project.output)
+    pack = project.published(report.id, issue.period)
+    return Published(html=pack / archive.HTML, pdf=pack / archive.PDF)
+
+
+def provide_sample(project: Project, dataset: Dataset, tell: Tell) -> None:
+    """Write the sample company's files when a dataset reads them and none is there; changed files are left alone."""
+    raw = project.root / dataset.raw
+    if raw.resolve() != project.sample.resolve() or any(True for feed in dataset.feeds for _ in raw.glob(feed.files)):
+        return
+    from cxreport.sample import write_sample  # here: other datasets do not need it
+
+    tell("Writing the sample company's files")
+    write_sample(project.sample, tell=tell)
+
+
+def choose_period(project: Project, report: Report, dataset: Dataset, period: Period | None, as_of: date) -> Period:
+    """Return the period to report: the wanted one if the staged rows cover it, or the last complete one.
+
+    `as_of` counts only where the dataset states one, which it then replaces: without that, the responses themselves
+    tell how far the data reach. Raises `UsageError` naming the range that is covered.
+    """
+    if dataset.as_of:
+        dataset = dataset.model_copy(update={"as_of": as_of})
+    if period:
+        _require_kind(report, period)
+    months = sources.covered_months(project, dataset)
+    if not months or period is None:
+        return _last_complete(sources.last_complete_month(project, dataset), report)
+    if any(month.start < period.end and period.start < month.end for month in months):
+        return period
+    first, last = (Period.containing(month.start, report.period_kind).id for month in (months[0], months[-1]))
+    raise UsageError(
+        found=f"period `{period}`, for which the dataset `{dataset.id}` holds no responses",
+        expected=f"a period from `{first}` to `{last}`",
+        do="name one of these, or deliver the files of that period",
+    )
+
+
+def _last_complete(month: Period, report: Report) -> Period:
+    """Return the last period of the report's kind that ends no later than a month does."""
+    period = Period.containing(month.shift(1).start, report.period_kind)
+    return period.previous
+
+
+def _require_kind(report: Report, period: Period) -> None:
+    if period.kind != report.period_kind:
+        example = Period.containing(period.start, report.period_kind)
+        raise UsageError(
+            found=f"period `{period}`, a {period.kind}",
+            expected=f"a {report.period_kind}, because the report `{report.id}` is published by {report.period_kind}",
+            do=f"write it like `{example}`",
+        )
+
+
+def _plan(project: Project, report: Report, texts: Mapping[str, str]) -> _Plan:
+    """Read and cross-check every definition that a report leans on, before anything is written."""
+    dataset = load_dataset(project, report.dataset)
+    load_kpis(project, report.kpis)
+    load_segments(project, report.segments + report.mix_segments)
+    sources.question_titles(project, dataset)  # reads every feed's mapping
+    loaded = notebooks.load_all(project, report.prepare + report.present)
+    prepare, present = loaded[: len(report.prepare)], loaded[len(report.prepare) :]
+    if problems := [
+        f"notebook `{notebook.name}` declares no parameter `{name}`"
+        for notebook in loaded
+        for name in ("report", "period")
+        if name not in notebook.defaults
+    ]:
+        raise DefinitionError(
+            found="; ".join(problems),
+            expected="every notebook of a report to take its report and period from its parameters",
+            do="add the parameter, with an empty text as default, to the notebook's `parameters` cell",
+        )
+    if taken := [name for name in texts if name in _RESERVED]:
+        raise UsageError(
+            found=f"the parameter {listed(taken)}",
+            expected="only parameters that the run does not set itself",
+            do="use --project, --report, --period or --as-of",
+        )
+    return _Plan(report, dataset, prepare, present, notebooks.share_out(present, texts))
+
+
+def _execute(project: Project, issue: _Issue, folder: Path, tell: Tell) -> Verdict:
+    """Execute the notebooks into a pack that is being built; returns the verdict on the data.
+
+    The first prepare notebook validates; nothing else runs unless its verdict allows publication.
+    """
+    executed = folder / AUDIENCE / "notebooks"
+    execute = partial(notebooks.execute, project, folder=executed, parameters=issue.parameters, as_of=issue.as_of)
+    first, *rest = issue.plan.prepare
+    tell(f"Executing {first.name}")
+    execute([first])
+    verdict = read_verdict(project, issue.plan.dataset.id, issue.period)
+    require_publishable(verdict)
+    for notebook in rest:
+        tell(f"Executing {notebook.name}")
+        execute([notebook])
+    tell(f"Executing {', '.join(notebook.name for notebook in issue.plan.present)}")
+    execute(issue.plan.present, processes=len(os.sched_getaffinity(0)))
+    return verdict
+
+
+def _provenance(issue: _Issue, verdict: Verdict, inputs: manifest.Inputs) -> dict[str, str]:
+    """Return what the foot of the document says of its making; nothing in it depends on the clock."""
+    report, dataset = issue.plan.report, issue.plan.dataset
+    return {
+        "Report": f"{report.id}, {issue.period}",
+        "Data": f"{dataset.title}, as of {issue.as_of.isoformat()}",
+        "Verdict on the data": verdict.decision,
+        "Inputs": inputs.fingerprint,
+        "Made with": f"cxreport {cxreport.__version__}",
+        "Contact": report.contact,
+    }
+
+
+def _render(
+    project: Project, issue: _Issue, folder: Path, renderer: render.Renderer, *, provenance: dict[str, str]
+) -> None:
+    """Merge the executed present notebooks into one document and render it into the pack."""
+    report = issue.plan.report
+    merged = document.merge(
+        [folder / AUDIENCE / "notebooks" / notebook.path.name for notebook in issue.plan.present],
+        title=report.title,
+        subtitle=f"{report.organisation}, {issue.period.label}",
+        provenance=provenance,
+    )
+    with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
+        source = Path(scratch) / "report.ipynb"
+        document.write(merged, source)
+        renderer.render(
+            source,
+            html=folder / archive.HTML,
+            pdf=folder / archive.PDF,
+            project=project,
+            timestamp=notebooks.epoch(issue.as_of),
+        )
+
+
+@contextmanager
+def _evidence(executed: Path, kept: Path) -> Iterator[None]:
+    """Keep the executed notebooks of a failed run, with the traceback, until a run of that issue succeeds."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            shutil.rmtree(kept, ignore_errors=True)
+            if executed.is_dir():
+                shutil.copytree(executed, kept)
+        raise
+    shutil.rmtree(kept, ignore_errors=True)

@@ -1,0 +1,92 @@
+"""One small published issue, and copies of its project to break."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cxreport.config import Project
+from cxreport.sample import write_sample
+
+PARTS = ("notebooks", "reports", "expectations", "data/reference", "requirements")
+MONTHS = 4
+
+
+def pytest_collection_modifyitems(items):
+    """Keep these tests on one worker, so that the issue is published once."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("faults"))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Return the three sentences of the message."""
+        lines = self.err.strip().splitlines()
+        first = next(number for number, line in enumerate(lines) if line.startswith("Found:"))
+        return {label: text.strip() for label, _, text in (line.partition(":") for line in lines[first:])}
+
+
+@dataclass(frozen=True)
+class Company:
+    """A project with a published issue."""
+
+    project: Project
+
+    def run(self, *arguments: str, within: tuple[str, ...] = (), limit: Callable[[], None] | None = None) -> Ended:
+        """Run the report as a user does; `within` is a command to run it under, `limit` is set in its process."""
+        done = subprocess.run(
+            [*within, sys.executable, "-m", "cxreport", "run", *arguments],
+            cwd=self.project.root,
+            env={name: value for name, value in os.environ.items() if name != "CXREPORT_ROOT"},
+            preexec_fn=limit,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def issues(self) -> dict[str, bytes]:
+        """Return every published file with its bytes, and the names of half-built leftovers."""
+        output = self.project.output
+        files = (path for path in output.rglob("*") if path.is_file() and path.name != ".lock")
+        return {path.relative_to(output).as_posix(): path.read_bytes() for path in files}
+
+    def raw(self, pattern: str) -> Path:
+        """Return the one delivered file that matches a pattern."""
+        [path] = self.project.sample.glob(pattern)
+        return path
+
+
+@pytest.fixture(scope="session")
+def published(root, tmp_path_factory):
+    """Publish one issue of the sample company with a few months of data."""
+    target = tmp_path_factory.mktemp("faults") / "project"
+    for part in PARTS:
+        ignored = shutil.ignore_patterns("output", "uncommitted", ".ipynb_checkpoints")
+        shutil.copytree(root / part, target / part, ignore=ignored)
+    company = Company(Project(target))
+    write_sample(company.project.sample, months=MONTHS)
+    ended = company.run()
+    assert ended.code == 0, ended.err
+    return company
+
+
+@pytest.fixture
+def company(published, tmp_path):
+    """Return a copy of the project with its issue, to break."""
+    shutil.copytree(published.project.root, tmp_path / "project")
+    return Company(Project(tmp_path / "project"))

@@ -1,0 +1,387 @@
+"""A run checks everything first, publishes whole packs, and leaves the earlier issue alone when it fails."""
+
+import errno
+import json
+import os
+import shutil
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from cxreport.config import Project, load_dataset, load_report
+from cxreport.errors import DefinitionError, GateError, RunError, UsageError
+from cxreport.periods import Period
+from cxreport.publish import archive, document, render
+from cxreport.publish import run as publishing
+
+AS_OF = date(2026, 10, 2)
+STARTED = datetime(2026, 10, 5, 8, 30, tzinfo=UTC)
+MONTHS = [Period.parse(text) for text in ("2026-07", "2026-08", "2026-09", "2026-10")]
+
+REPORT = """
+title: Customer experience
+organisation: A <Company>
+dataset: small
+kpis: []
+headline: []
+segments: []
+present: [30_page]
+contact: us
+"""
+DATASET = """
+title: Small company
+population: customers
+industry: none
+time_zone: UTC
+raw: raw
+feeds: []
+"""
+VERDICT = """
+import json
+from pathlib import Path
+empty = dict(tables={}, rules=[], gates=[], missing=[], footnotes=[])
+verdict = dict(dataset="small", period=period, decision=decision, **empty)
+folder = Path("data/accepted/small") / period
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "verdict.json").write_text(json.dumps(verdict))
+"""
+STANDARD = 'report = ""\nperiod = ""\n'
+
+
+class FakeRenderer:
+    """Writes the document's text as page and PDF, or raises what it is told to."""
+
+    name = "fake"
+    raises: BaseException | None = None
+
+    def versions(self):
+        return {"fake": "1"}
+
+    def render(self, source, *, html, pdf, project, timestamp):
+        assert timestamp == datetime(2026, 10, 2, tzinfo=UTC)
+        assert project.root.is_dir()
+        html.write_text("".join(cell.source for cell in document.read(source).cells))
+        if self.raises:
+            raise self.raises
+        pdf.write_text("PDF")
+
+
+def write_notebook(path, parameters, *cells):
+    sources = [("---\ntitle: " + path.stem + "\n---", "raw", []), (parameters, "code", ["parameters"])]
+    sources += [(source, "code", []) for source in cells]
+    content = []
+    for number, (source, kind, tags) in enumerate(sources):
+        cell = {"id": f"c{number}", "cell_type": kind, "metadata": {"tags": tags}, "source": source}
+        content.append(cell | ({"outputs": [], "execution_count": None} if kind == "code" else {}))
+    path.write_text(json.dumps({"cells": content, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Return a project whose notebooks are tiny and whose data need no reading."""
+    project = Project(tmp_path / "project")
+    for folder in (project.definitions, project.datasets, project.kpis, project.notebooks, project.expectations):
+        folder.mkdir(parents=True)
+    (project.definitions / "monthly.yml").write_text(REPORT)
+    (project.datasets / "small.yml").write_text(DATASET)
+    project.segments.write_text("segments: []\n")
+    write_notebook(project.notebooks / "10_validate.ipynb", STANDARD + 'decision = "publish"', VERDICT)
+    write_notebook(project.notebooks / "20_measure.ipynb", STANDARD, "assert period")
+    write_notebook(
+        project.notebooks / "30_page.ipynb", STANDARD + "top = 3\nas_of = ''", "assert as_of == '2026-10-02'"
+    )
+    monkeypatch.setattr(publishing.sources, "ingest", ingest)
+    monkeypatch.setattr(publishing.sources, "covered_months", lambda *_: MONTHS)
+    monkeypatch.setattr(publishing.sources, "last_complete_month", lambda *_: MONTHS[2])
+    return project
+
+
+def ingest(project, dataset):
+    folder = project.staged(dataset.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [{"name": "survey.csv", "sha256": "abc"}]
+    (folder / "feeds.json").write_text(json.dumps({"survey": {"files": files}}))
+    return {"responses": 1}
+
+
+@pytest.fixture
+def renderer(monkeypatch):
+    fake = FakeRenderer()
+    monkeypatch.setattr(render, "choose", lambda _: fake)
+    return fake
+
+
+@pytest.fixture
+def publish(project, renderer):  # noqa: ARG001 - the renderer is put in place
+    """Return a function that runs the report."""
+
+    def publish(period="2026-09", tell=lambda _: None, parameters=None):
+        return publishing.run(
+            project,
+            load_report(project, "monthly"),
+            Period.parse(period) if period else None,
+            as_of=AS_OF,
+            renderer="auto",
+            started=STARTED,
+            tell=tell,
+            parameters=parameters,
+        )
+
+    return publish
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_pack_holds_page_pdf_notebooks_and_record(project, publish):
+    """A published pack has the documented files and nothing else; the index lists it."""
+    published = publish()
+    pack = project.published("monthly", MONTHS[2])
+    assert sorted(contents(pack)) == [
+        "all/notebooks/10_validate.ipynb",
+        "all/notebooks/20_measure.ipynb",
+        "all/notebooks/30_page.ipynb",
+        "all/report.html",
+        "all/report.pdf",
+        "run.json",
+    ]
+    assert (published.html, published.pdf) == (pack / "all/report.html", pack / "all/report.pdf")
+    assert sorted(path.name for path in project.output.iterdir()) == [".lock", "index.html", "monthly"]
+    assert "monthly/2026-09/all/report.html" in (project.output / "index.html").read_text()
+
+
+def test_period_defaults_to_the_last_complete_one(project, publish):
+    """Without a period the last complete month is reported, not the running one."""
+    publish(period=None)
+    assert [path.name for path in (project.output / "monthly").iterdir()] == ["2026-09"]
+
+
+def test_every_step_is_told_in_order(publish):
+    """A reader of the progress sees the steps as they begin."""
+    told = []
+    publish(tell=told.append)
+    assert told == [
+        "Reading the delivered files",
+        "Executing 10_validate",
+        "Executing 20_measure",
+        "Executing 30_page",
+        "Rendering HTML and PDF with fake",
+    ]
+
+
+def test_record_tells_inputs_outputs_and_parameters(project, publish):
+    """`run.json` names the delivered files, the definitions, what each notebook was given and what was made."""
+    publish(parameters={"top": "5"})
+    pack = project.published("monthly", MONTHS[2])
+    record = json.loads((pack / "run.json").read_text())
+    assert record["parameters"]["30_page"] == {
+        "report": "monthly",
+        "period": "2026-09",
+        "as_of": "2026-10-02",
+        "top": 5,
+    }
+    assert record["inputs"]["feeds"] == {"survey/survey.csv": "abc"}
+    assert {"notebooks/30_page.ipynb", "reports/datasets/small.yml"} <= set(record["inputs"]["definitions"])
+    assert set(record["outputs"]) == set(contents(pack)) - {"run.json"}
+    assert (record["started"], record["decision"]) == ("2026-10-05T08:30:00+00:00", "publish")
+
+
+def test_page_does_not_depend_on_the_clock(project, publish):
+    """Two runs of the same inputs give the same page, with the provenance but without the time."""
+    first = publish().html.read_bytes()
+    assert publish().html.read_bytes() == first
+    assert b"2026-10-02" in first
+    assert STARTED.date().isoformat().encode() not in first
+    assert str(project.root).encode() not in first
+
+
+# --- what is refused before anything is written ---
+
+
+@pytest.mark.parametrize(
+    ("period", "words"),
+    [
+        ("2026-06", "a period from `2026-07` to `2026-10`"),
+        ("2026-11", "a period from `2026-07` to `2026-10`"),
+        ("2026-Q3", "write it like `2026-07`"),
+        ("2026", "a month, because"),
+    ],
+)
+def test_period_outside_the_data_or_of_another_kind_is_refused(project, publish, period, words):
+    """The message names the covered range or the form of the report's periods."""
+    with pytest.raises(UsageError, match=words):
+        publish(period=period)
+    assert not list(project.output.glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"tpo": "5"}, "unknown parameter `tpo`, did you mean `top`"),
+        ({"top": "many"}, "reads as `str`, not `int`"),
+        ({"period": "2026-08", "root": "/"}, "the parameter `period`, `root`"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_refused(project, publish, parameters, words):
+    """A mistyped name, a mistyped value and a parameter that the run sets itself stop before anything is written."""
+    with pytest.raises(UsageError, match=words):
+        publish(parameters=parameters)
+    assert not project.output.exists()
+
+
+def test_wrong_definitions_are_refused_before_anything_is_written(project, publish):
+    """A report with unknown KPIs, segments or notebooks, or notebooks without its parameters, is a definition error."""
+    definition = project.definitions / "monthly.yml"
+    for line, words in (
+        ("kpis: [npx]", "KPI `npx` has no file"),
+        ("segments: [regoin]", "segment `regoin`"),
+        ("present: [30_pgae]", "`30_pgae` has no file, did you mean `30_page`"),
+        ("dataset: smal", "dataset `smal`, did you mean `small`"),
+    ):
+        key = line.partition(":")[0]
+        definition.write_text("\n".join(line if text.startswith(f"{key}:") else text for text in REPORT.splitlines()))
+        with pytest.raises(DefinitionError, match=words):
+            publish()
+    definition.write_text(REPORT)
+    write_notebook(project.notebooks / "30_page.ipynb", 'period = ""')
+    with pytest.raises(DefinitionError, match="notebook `30_page` declares no parameter `report`"):
+        publish()
+    assert not project.output.exists()
+
+
+# --- failures leave the earlier issue as it was ---
+
+
+@pytest.fixture
+def earlier(project, publish):
+    """Return what a published issue looks like."""
+    publish()
+    return contents(project.output)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), RunError),
+        (RunError(found="typst", expected="PDF", do="look"), RunError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_failing_renderer_leaves_the_earlier_issue(project, publish, renderer, earlier, failure):
+    """A full disk, a failing tool or an interrupt while rendering changes no published file."""
+    renderer.raises, seen = failure
+    with pytest.raises(seen):
+        publish()
+    assert contents(project.output) == earlier
+    assert not list(project.output.glob(".building*"))
+
+
+def test_failing_notebook_is_kept_as_evidence_until_a_run_succeeds(project, publish, earlier):
+    """The executed notebook with its traceback lies under data/failed/, and goes when the issue is published."""
+    page = project.notebooks / "30_page.ipynb"
+    kept = page.read_text()
+    write_notebook(page, STANDARD, "1/0")
+    with pytest.raises(RunError, match=r"notebook `30_page`, cell 3 raised ZeroDivisionError"):
+        publish()
+    assert contents(project.output) == earlier
+    evidence = project.root / "data/failed/monthly/2026-09"
+    assert "ZeroDivisionError" in (evidence / "30_page.ipynb").read_text()
+    page.write_text(kept)
+    publish()
+    assert not evidence.exists()
+
+
+def test_stopping_verdict_publishes_nothing(project, publish, earlier):
+    """When the data may not be published nothing after validation runs, and the validation is kept to read."""
+    write_notebook(project.notebooks / "10_validate.ipynb", STANDARD + 'decision = "stop"', VERDICT)
+    write_notebook(project.notebooks / "20_measure.ipynb", STANDARD, "raise SystemError")
+    with pytest.raises(GateError, match="small 2026-09 is stopped"):
+        publish()
+    assert contents(project.output) == earlier
+    assert (project.root / "data/failed/monthly/2026-09/10_validate.ipynb").is_file()
+
+
+def test_file_in_the_way_of_the_output_is_found_before_the_work(project, publish):
+    """An output folder that cannot be written stops the run before the delivered files are read."""
+    project.output.write_text("a file")
+    told = []
+    with pytest.raises(RunError, match="File exists at `reports/output`"):
+        publish(tell=told.append)
+    assert told == []
+
+
+# --- periods ---
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("month", "2026-09"), ("quarter", "2026-Q3"), ("year", "2025"), ("week", "2026-W39")]
+)
+def test_last_complete_period_of_each_kind(project, kind, expected):
+    """The default period ends no later than the last complete month."""
+    definition = project.definitions / "monthly.yml"
+    definition.write_text(REPORT + f"period_kind: {kind}\n")
+    report, dataset = load_report(project, "monthly"), load_dataset(project, "small")
+    assert publishing.choose_period(project, report, dataset, None, AS_OF).id == expected
+
+
+@pytest.mark.parametrize(("stated", "expected"), [("as_of: 2026-10-31", AS_OF), ("", None)])
+def test_as_of_date_replaces_only_a_stated_one(project, monkeypatch, stated, expected):
+    """The run's as-of date overrules the dataset's; where none is stated the responses tell how far data reach."""
+    (project.datasets / "small.yml").write_text(DATASET + stated)
+    seen = []
+
+    def last_complete_month(_, dataset):
+        seen.append(dataset.as_of)
+        return MONTHS[0]
+
+    monkeypatch.setattr(publishing.sources, "last_complete_month", last_complete_month)
+    report, dataset = load_report(project, "monthly"), load_dataset(project, "small")
+    publishing.choose_period(project, report, dataset, None, AS_OF)
+    assert seen == [expected]
+
+
+# --- the sample company ---
+
+
+@pytest.fixture
+def sample(project, monkeypatch):
+    """Point the dataset at data/sample/ and count how often its files are written."""
+    written = []
+
+    def write(folder, **_):
+        written.append(folder)
+        (folder / "survey").mkdir(parents=True)
+        (folder / "survey" / "a.csv").write_text("a")
+        return [folder / "survey" / "a.csv"]
+
+    feed = "[{id: survey, adapter: mapped, files: 'survey/*.csv', owner: us}]"
+    text = DATASET.replace("raw: raw", "raw: data/sample").replace("feeds: []", f"feeds: {feed}")
+    (project.datasets / "small.yml").write_text(text)
+    monkeypatch.setattr("cxreport.sample.write_sample", write)
+    return written
+
+
+def test_sample_is_written_once_and_never_over_changed_files(project, sample):
+    """Absent sample files are written; files that are there are left alone, changed or not."""
+    dataset = load_dataset(project, "small")
+    for content in ("a", "changed"):
+        publishing.provide_sample(project, dataset, lambda _: None)
+        (project.sample / "survey" / "a.csv").write_text(content)
+    publishing.provide_sample(project, dataset, lambda _: None)
+    assert sample == [project.sample]
+    assert (project.sample / "survey" / "a.csv").read_text() == "changed"
+
+
+def test_other_datasets_get_no_sample(project):
+    """A dataset whose files are missing elsewhere is not helped out with invented ones."""
+    publishing.provide_sample(project, load_dataset(project, "small"), lambda _: None)
+    assert not project.sample.exists()
+
+
+def test_index_skips_hidden_folders_of_a_run_at_work(project, publish):
+    """A pack that is being built is not listed."""
+    publish()
+    shutil.copytree(project.output / "monthly", project.output / ".building-monthly-2026-09-1" / "monthly")
+    assert len(archive.read_issues(project.output)) == 1
