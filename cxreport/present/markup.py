@@ -1,0 +1,90 @@
+"""What a notebook cell shows, and the only ways that data may enter it: escaped for Markdown, HTML or Typst."""
+
+import html
+import json
+import string
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Characters that can never be structure, in any Markdown dialect a renderer may use.
+_HARMLESS = ",%/"
+# References survive every dialect, whereas `\(` starts a formula in some.
+_REFERENCES = str.maketrans({mark: f"&#{ord(mark)};" for mark in string.punctuation if mark not in _HARMLESS})
+
+
+@dataclass(frozen=True)
+class Markdown:
+    """Markdown that a cell shows; in an `output: asis` cell it becomes part of the document."""
+
+    text: str
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        # Without a plain text twin: renderers would otherwise have to choose.
+        return {"text/markdown": self.text}
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __add__(self, other: "Markdown") -> "Markdown":
+        return Markdown(f"{self.text.rstrip()}\n\n{other.text}")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A chart as SVG text."""
+
+    svg: str
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"image/svg+xml": self.svg}
+
+
+def one_line(text: object) -> str:
+    """Return text on one line, without control characters and marks that turn the direction of reading."""
+    joined = " ".join(str(text).split())
+    return "".join(mark for mark in joined if unicodedata.category(mark) != "Cc" and mark not in _DIRECTION_MARKS)
+
+
+def escape_markdown(text: object) -> str:
+    """Return data as Markdown that reads as that text and nothing else, also inside a pipe table.
+
+    >>> escape_markdown("Pay, 2x *now* | <b>")
+    'Pay, 2x &#42;now&#42; &#124; &#60;b&#62;'
+    """
+    return one_line(text).translate(_REFERENCES)
+
+
+def escape_html(text: object) -> str:
+    """Return data as HTML text, safe in attributes and in a fenced raw block too."""
+    return html.escape(one_line(text)).replace("`", "&#96;")
+
+
+def escape_typst(text: object) -> str:
+    r"""Return data as a Typst string literal with its quotes.
+
+    >>> escape_typst('5 "x" #y')
+    '"5 \\"x\\" #y"'
+    """
+    return json.dumps(one_line(text), ensure_ascii=False).replace("`", "\\u{60}")
+
+
+def pipe_table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str = "") -> str:
+    """Return a Markdown table of cells that are Markdown already.
+
+    `align` holds one letter a column, `l` or `r`; left when empty. At most five columns, so that a phone can show it.
+    """
+    assert len(head) <= MOST_COLUMNS, "a table of more than five columns cannot be read on a phone"
+    assert all(len(row) == len(head) for row in rows)
+    rule = ["---:" if side == "r" else ":---" for side in align or "l" * len(head)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+MOST_COLUMNS = 5
+_DIRECTION_MARKS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

@@ -1,0 +1,171 @@
+"""What stands behind the figures: definitions, what was left out, bases, benchmarks, where everything comes from."""
+
+from cxreport.config import Kpi
+from cxreport.measure.benchmarks import judge
+from cxreport.present import tables
+from cxreport.present.markup import Markdown, escape_markdown, pipe_table
+from cxreport.present.pack import Pack
+from cxreport.validate.verdict import MissingCount
+
+_INTERVALS = {
+    "adjusted_wald": "adjusted Wald: three imagined answers steady small samples (Rocks 2016)",
+    "wilson": "Wilson score interval for a share (Wilson 1927)",
+    "t": "Student's t interval for a mean",
+    "order_statistic": "between two of the sorted values, chosen by the binomial distribution",
+}
+
+
+def definitions(pack: Pack) -> Markdown:
+    """Return a section with the definition of every KPI of the report, from its file."""
+    return Markdown(
+        "\n\n".join(f"### {escape_markdown(kpi.title)}\n\n{_terms(_facts(kpi, pack))}" for kpi in pack.kpis.values())
+    )
+
+
+def overdue_reviews(pack: Pack) -> Markdown:
+    """Return a warning that names the definitions whose review is overdue; a plain sentence when there is none."""
+    late = [kpi for kpi in pack.kpis.values() if kpi.next_review < pack.as_of]
+    if not late:
+        return Markdown("Every definition has been reviewed in time.")
+    lines = [
+        f"- {escape_markdown(kpi.title)}: due {kpi.next_review.isoformat()}, owner {escape_markdown(kpi.owner)}"
+        for kpi in late
+    ]
+    return Markdown(
+        '::: {.callout-warning title="Reviews overdue"}\n'
+        "These definitions should have been checked again before this report:\n\n" + "\n".join(lines) + "\n:::"
+    )
+
+
+def counts(pack: Pack) -> Markdown:
+    """Return the rows delivered, accepted and left out, table by table; the first is the sum of the others."""
+    rows = [
+        [escape_markdown(name), *(tables.number(n) for n in (count.rows_in, count.accepted, count.rejected))]
+        for name, count in pack.verdict.tables.items()
+    ]
+    return Markdown(pipe_table(["Table", "Delivered", "Accepted", "Left out"], rows, "lrrr"))
+
+
+def rules_broken(pack: Pack) -> Markdown:
+    """Return every rule that rows broke: what it asks, why, how many of how many rows, what followed."""
+    broken = [rule for rule in pack.verdict.rules if rule.rows]
+    rows = [
+        [
+            escape_markdown(rule.rule),
+            escape_markdown(rule.table),
+            f"{tables.number(rule.rows)} of {tables.number(rule.checked)}",
+            escape_markdown(rule.outcome),
+            escape_markdown(rule.reason),
+        ]
+        for rule in broken
+    ]
+    held = sum(not rule.rows for rule in pack.verdict.rules)
+    if not rows:
+        return Markdown(f"All {held} rules held for all rows.")
+    return Markdown(pipe_table(["Rule", "Table", "Rows", "Outcome", "Why the rule"], rows, "llrll"))
+
+
+def feeds_noted(pack: Pack) -> Markdown:
+    """Return the rules on whole deliveries that did not pass: what was found and what was expected."""
+    rows = [
+        [escape_markdown(text) for text in (gate.feed, gate.rule, gate.found, gate.expected)]
+        for gate in pack.verdict.gates
+        if gate.outcome != "passed"
+    ]
+    if not rows:
+        return Markdown(f"All {len(pack.verdict.gates)} checks of whole deliveries passed.")
+    return Markdown(pipe_table(["Feed", "Rule", "Found", "Expected"], rows))
+
+
+def missing_answers(pack: Pack) -> Markdown:
+    """Return how many accepted answers have no score, by question, and for which reasons; no KPI counts them."""
+    by_question: dict[str, list[MissingCount]] = {}
+    for entry in pack.verdict.missing:
+        if entry.n:
+            by_question.setdefault(entry.question, []).append(entry)
+    rows = [
+        [
+            escape_markdown(pack.question_title(question)),
+            tables.number(sum(entry.n for entry in entries)),
+            "; ".join(f"{tables.number(entry.n)} {escape_markdown(entry.reason)}" for entry in entries),
+        ]
+        for question, entries in by_question.items()
+    ]
+    if not rows:
+        return Markdown("No answer lacks a score.")
+    return Markdown(pipe_table(["Question", "Without a score", "Reasons"], rows, "lrl"))
+
+
+def small_bases(pack: Pack) -> Markdown:
+    """Return from which base on each KPI is shown, and from which it is shown without a mark."""
+    rows = [
+        [escape_markdown(kpi.short), tables.number(kpi.minimum_base.suppress), tables.number(kpi.minimum_base.warn)]
+        for kpi in pack.kpis.values()
+    ]
+    return Markdown(pipe_table(["KPI", "Shown from", "Without mark from"], rows, "lrr"))
+
+
+def benchmarks(pack: Pack) -> Markdown:
+    """Return every benchmark that a KPI names: shown or refused and why, with year, population, source and licence."""
+    rows = []
+    for kpi in pack.kpis.values():
+        for judged in judge(kpi, pack.dataset, pack.period, pack.benchmarks):
+            entry = pack.benchmarks.loc[judged.id]
+            shown = f"{tables.value_text(judged.value, kpi)}" if judged.fits else f"refused: {judged.reason}"
+            rows.append(
+                [
+                    escape_markdown(kpi.short),
+                    escape_markdown(shown),
+                    escape_markdown(pack.benchmark_year(judged.id)),
+                    escape_markdown(f"{entry['industry']}; {entry['population']}"),
+                    escape_markdown(entry["source"]) + tables.second(escape_markdown(entry["licence"])),
+                ]
+            )
+    if not rows:
+        return Markdown("No KPI of this report names a benchmark.")
+    return Markdown(pipe_table(["KPI", "Benchmark", "Year", "Population", "Source and licence"], rows))
+
+
+def population(pack: Pack) -> Markdown:
+    """Return who is measured and who is not."""
+    return Markdown(
+        f"Measured: {escape_markdown(pack.dataset.population)}. The figures describe those who answered. They chose to "
+        "answer, so they may be more pleased or more annoyed than the others; intervals cover chance, not this."
+    )
+
+
+def provenance(pack: Pack) -> Markdown:
+    """Return what this report was made from; the same for every run on the same inputs."""
+    facts = {
+        "Report": f"{pack.report.id}, {pack.report.title}",
+        "Period": f"{pack.period.label} ({pack.period.id}), {pack.dataset.time_zone} time",
+        "Data": f"{pack.dataset.id}, {pack.dataset.title}",
+        "Feeds": ", ".join(f"{feed.id} ({feed.owner})" for feed in pack.dataset.feeds),
+        "As of": pack.as_of.isoformat(),
+        "Contact": pack.report.contact,
+    }
+    return Markdown(_terms({name: escape_markdown(text) for name, text in facts.items()}))
+
+
+def _facts(kpi: Kpi, pack: Pack) -> dict[str, str]:
+    """Return the definition of a KPI as terms and Markdown."""
+    target = pack.report.targets.get(kpi.id)
+    good = "higher is better" if kpi.higher_is_better else "lower is better"
+    scale = f"{kpi.scale.low:g} to {kpi.scale.high:g}; {good}" if kpi.scale else good
+    texts = {
+        "Question": kpi.answers,
+        "Numerator": kpi.numerator,
+        "Denominator": kpi.denominator,
+        "Left out": "; ".join(kpi.exclusions),
+        "Scale": scale,
+        "Interval": f"{pack.confidence}, {_INTERVALS[kpi.interval]}",
+        "Target": "" if target is None else tables.value_text(target, kpi),
+        "Owner": f"{kpi.owner}; checked by {kpi.checker}",
+        "Reviewed": f"{kpi.reviewed.isoformat()}, next {kpi.next_review.isoformat()}; version {kpi.version}",
+    }
+    return {term: escape_markdown(text) for term, text in texts.items() if text}
+
+
+def _terms(facts: dict[str, str]) -> str:
+    """Return a definition list of terms and Markdown."""
+    return "\n\n".join(f"{term}\n:   {text}" for term, text in facts.items())

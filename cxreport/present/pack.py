@@ -1,0 +1,295 @@
+"""Open what a report needs to be written: estimates, mix, verdict and definitions of one period."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cxreport.config import Dataset, Kpi, Project, Report, Segment, load_dataset, load_kpis, load_report, load_segments
+from cxreport.engine import read_table
+from cxreport.errors import UsageError, nearest
+from cxreport.measure.benchmarks import last_day_of, read_benchmarks
+from cxreport.periods import Period
+from cxreport.sources import question_titles
+from cxreport.validate.verdict import Verdict, read_verdict
+
+ALL = "all"
+_COUNTS = {"n", "n_top", "n_bottom"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of `estimates`, with `None` where the row holds no value; full precision, units as in the schema."""
+
+    kpi: str
+    question: str | None
+    period: str
+    period_kind: str
+    segment: str
+    level: str
+    n: int | None
+    n_eff: float | None
+    n_top: int | None
+    n_bottom: int | None
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    se: float | None
+    method: str | None
+    previous: float | None
+    change: float | None
+    change_ci_low: float | None
+    change_ci_high: float | None
+    p_value: float | None
+    q_value: float | None
+    verdict: str | None
+    year_ago: float | None
+    year_change: float | None
+    year_change_ci_low: float | None
+    year_change_ci_high: float | None
+    year_p_value: float | None
+    year_q_value: float | None
+    year_verdict: str | None
+    usual_low: float | None
+    usual_mid: float | None
+    usual_high: float | None
+    signal: str | None
+    benchmark: str | None
+    benchmark_value: float | None
+    gap: float | None
+    target: float | None
+    status: str | None
+    share: float | None
+    suppressed: str | None
+    low_base: bool | None
+    note: str | None
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the figure protects a small group; nothing numeric of it may be shown."""
+        return self.suppressed not in {None, "no"}
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a value to show."""
+        return self.value is not None and not self.is_hidden
+
+
+@dataclass(frozen=True)
+class MixRow:
+    """One row of `mix`: what one level contributed to a change, by its own value (rate) and by its share (mix)."""
+
+    kpi: str
+    period: str
+    segment: str
+    level: str
+    share_before: float | None
+    share_after: float | None
+    value_before: float | None
+    value_after: float | None
+    rate_effect: float | None
+    mix_effect: float | None
+    entered_left_effect: float | None
+    suppressed: str | None
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the row protects a small group."""
+        return self.suppressed not in {None, "no"}
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Everything a report says, opened once: definitions, figures, the split of changes, the verdict on the data."""
+
+    project: Project
+    report: Report
+    dataset: Dataset
+    period: Period
+    kpis: dict[str, Kpi]
+    segments: dict[str, Segment]
+    estimates: pd.DataFrame = field(repr=False)
+    mix: pd.DataFrame = field(repr=False)
+    verdict: Verdict = field(repr=False)
+    question_titles: dict[str, str] = field(repr=False)
+    benchmarks: pd.DataFrame = field(repr=False)
+
+    @property
+    def leading(self) -> Kpi:
+        """The first KPI of the headline."""
+        return self.kpis[self.report.headline[0]]
+
+    @property
+    def confidence(self) -> str:
+        """The confidence of the intervals, e.g. `95%`."""
+        return f"{100 * self.report.confidence:g}%"
+
+    @property
+    def as_of(self) -> date:
+        """The day the report looks back from: that of the exports, or the period's last day."""
+        return self.dataset.as_of or self.period.end - timedelta(days=1)
+
+    @property
+    def has_past(self) -> bool:
+        """Whether an earlier period was measured."""
+        return bool((self.estimates["period"] < self.period.id).any())
+
+    def figures(self, kpi: str, segment: str = ALL, period: Period | None = None) -> list[Figure]:
+        """Return a KPI's figures of one period (default: the reported one), in the segment's reading order.
+
+        For the total of a KPI asked per question there is one figure a question, in the order of their names.
+        """
+        rows = self._rows(kpi, segment)
+        rows = rows[rows["period"] == (period or self.period).id]
+        found = [Figure(**row) for row in _records(rows)]
+        return sorted(found, key=lambda figure: (*self._place(segment, figure.level), figure.question or ""))
+
+    def total(self, kpi: str) -> Figure | None:
+        """Return a KPI's figure of the reported period over all answers; `None` when it was not measured."""
+        return next((figure for figure in self.figures(kpi) if figure.question is None), None)
+
+    def history(self, kpi: str) -> list[Figure]:
+        """Return a KPI's totals, oldest first, up to the reported period."""
+        totals = [Figure(**row) for row in _records(self._rows(kpi, ALL))]
+        past = [(Period.parse(figure.period), figure) for figure in totals if figure.question is None]
+        return [figure for period, figure in sorted(past, key=lambda pair: pair[0]) if period <= self.period]
+
+    def mix_rows(self, segment: str) -> list[MixRow]:
+        """Return the split of the leading KPI's last change by one segment, in reading order, without the totals."""
+        return [row for row in self._mix(segment) if row.level != ALL]
+
+    def mix_total(self, segment: str) -> MixRow | None:
+        """Return the totals of `mix_rows`; `None` when there is no earlier period to compare with."""
+        return next((row for row in self._mix(segment) if row.level == ALL), None)
+
+    def level_label(self, segment: str, level: str) -> str:
+        """Return what readers see for a stored level; plain text, not yet escaped."""
+        if segment == ALL:
+            return "All"
+        return self.segments[segment].labels.get(level, level)
+
+    def segment_name(self, segment: str) -> str:
+        """Return a segment's title as it stands inside a sentence; plain text, not yet escaped."""
+        title = self.segments[segment].title
+        return title[:1].lower() + title[1:]
+
+    def group_label(self, figure: Figure) -> str:
+        """Return what readers call a figure's group, with its question if it has one; plain text, not yet escaped."""
+        level = self.level_label(figure.segment, figure.level)
+        return f"{self.question_title(figure.question)}, {level}" if figure.question else level
+
+    def question_title(self, question: str) -> str:
+        """Return what readers see for a question; plain text, not yet escaped."""
+        return self.question_titles.get(question, question)
+
+    def kpis_of(self, *source_tables: str) -> list[Kpi]:
+        """Return the KPIs computed from some of the canonical tables, in the report's order."""
+        return [kpi for kpi in self.kpis.values() if kpi.table in source_tables]
+
+    def first_by(self, segment: str) -> Kpi:
+        """Return the first KPI of the report that was measured by a segment; the leading one when none was."""
+        measured = (kpi for kpi in self.kpis.values() if self.figures(kpi.id, segment))
+        return next(measured, self.leading)
+
+    @property
+    def mix_segment(self) -> str:
+        """The segment whose changed mix did most to the leading KPI; empty without an earlier period."""
+        totals = {name: total for name in self.report.mix_segments if (total := self.mix_total(name))}
+        return max(totals, key=lambda name: abs(totals[name].mix_effect or 0), default="")
+
+    def benchmark_year(self, benchmark: str) -> str:
+        """Return the year a benchmark speaks of, with a mark when it is too old to conclude from."""
+        entry = self.benchmarks.loc[benchmark]
+        last_day, valid_until = last_day_of(str(entry["period"])), str(entry["valid_until"])
+        is_valid = valid_until != "" and date.fromisoformat(valid_until) >= self.period.end
+        return (str(last_day.year) if last_day else "undated") + ("" if is_valid else ", out of date")
+
+    def _rows(self, kpi: str, segment: str) -> pd.DataFrame:
+        if kpi not in self.kpis:
+            raise UsageError(
+                found=f"KPI `{kpi[:60]}`{nearest(kpi, self.kpis)}",
+                expected=f"one of the report's KPIs: {', '.join(self.kpis)}",
+                do="name one of these, or add it to the report's `kpis`",
+            )
+        return self.estimates[(self.estimates["kpi"] == kpi) & (self.estimates["segment"] == segment)]
+
+    def _mix(self, segment: str) -> list[MixRow]:
+        mix = self.mix
+        chosen = (mix["kpi"] == self.leading.id) & (mix["segment"] == segment) & (mix["period"] == self.period.id)
+        found = [MixRow(**row) for row in _records(mix[chosen])]
+        return sorted(found, key=lambda row: self._place(segment, row.level))
+
+    def _place(self, segment: str, level: str) -> tuple[int, bool, str]:
+        """Return what levels sort by: the order of the labels, then the alphabet, and last what stands in brackets."""
+        order = list(self.segments[segment].labels) if segment in self.segments else []
+        return (order.index(level) if level in order else len(order), level.startswith("("), level)
+
+
+def open_pack(report: str, period: str = "", root: str = "") -> Pack:
+    """Open the measured figures of a report for one period.
+
+    Parameters
+    ----------
+    report
+        Id of a report definition.
+    period
+        ISO period; empty for the newest one measured.
+    root
+        The project's folder; empty to look for it from here upwards.
+
+    Raises `UsageError` when nothing is measured for them, `DefinitionError` for a wrong definition.
+    """
+    project = Project(Path(root).resolve()) if root else Project.find()
+    definition = load_report(project, report)
+    chosen = Period.parse(period) if period else _newest(project, definition)
+    folder = project.measured(report, chosen)
+    missing = [name for name in ("estimates", "mix") if not (folder / f"{name}.parquet").is_file()]
+    if missing:
+        raise _not_measured(f"no {' and no '.join(missing)} of report `{report}` for {chosen.id}", report, chosen.id)
+    dataset = load_dataset(project, definition.dataset)
+    return Pack(
+        project=project,
+        report=definition,
+        dataset=dataset,
+        period=chosen,
+        kpis=load_kpis(project, definition.kpis),
+        segments=load_segments(project, dict.fromkeys([*definition.segments, *definition.mix_segments])),
+        estimates=read_table(folder / "estimates.parquet"),
+        mix=read_table(folder / "mix.parquet"),
+        verdict=read_verdict(project, dataset.id, chosen),
+        question_titles=question_titles(project, dataset),
+        benchmarks=read_benchmarks(project),
+    )
+
+
+def _newest(project: Project, report: Report) -> Period:
+    folders = project.measured(report.id, Period.parse("2000")).parent.glob("*/estimates.parquet")
+    periods = sorted(Period.parse(path.parent.name) for path in folders)
+    if not periods:
+        raise _not_measured(f"no measured period of report `{report.id}`", report.id, "")
+    return periods[-1]
+
+
+def _not_measured(found: str, report: str, period: str) -> UsageError:
+    command = f"cxreport run --report {report}" + (f" --period {period}" if period else "")
+    return UsageError(
+        found=found,
+        expected=f"the files that the notebook 20_measure writes to data/measured/{report}/",
+        do=f"run `{command}`, or the notebooks 10_validate and 20_measure",
+    )
+
+
+def _records(frame: pd.DataFrame) -> Iterable[dict[str, Any]]:
+    for row in frame.to_dict("records"):
+        yield {str(name): _plain(str(name), value) for name, value in row.items()}
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return `None` for every kind of missing value, and counts as whole numbers, which gaps had made fractions."""
+    if value is None or value is pd.NA or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return int(value) if name in _COUNTS else value

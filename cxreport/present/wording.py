@@ -1,0 +1,299 @@
+"""Sentences that the statistics allow: "rose" and "fell" only where a verdict says so, and no cause is invented."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cxreport.config import Kpi
+from cxreport.present import tables
+from cxreport.present.markup import Markdown, escape_markdown
+from cxreport.present.pack import ALL, Figure, MixRow, Pack
+
+# A shift of the mix explains a move when at least this part of it is mix.
+_MIX_EXPLAINS = 0.5
+_NOTHING = "No group moved the wrong way, no KPI is outside its usual range and no target is missed."
+_MOST_ITEMS = 4
+_MOST_NAMES = 3
+# Ranks of what to look at; what moved the wrong way comes first, with rank 0.
+_SIGNALS, _TARGETS = 1, 2
+
+
+def headline(pack: Pack) -> Markdown:
+    """Return what happened to the leading KPI and, where the split of its change shows it, why."""
+    figure = pack.total(pack.leading.id)
+    said = [f"**{_first_sentence(pack, figure)}**", mix_sentence(pack) or _groups_sentence(pack, figure)]
+    return Markdown("::: {.cx-headline}\n" + "\n\n".join(sentence for sentence in said if sentence) + "\n:::")
+
+
+def mix_sentence(pack: Pack) -> str:
+    """Return the sentence that a change comes from a changed mix of answers; empty when it does not.
+
+    It does when no level of the segment moved the same way by its verdict and the mix accounts for at least half of
+    the change. Of several such segments the one with the largest effect speaks.
+    """
+    figure = pack.total(pack.leading.id)
+    segment = _explaining(pack, figure)
+    total = pack.mix_total(segment) if segment else None
+    if figure is None or segment is None or total is None:
+        return ""
+    return _mix_words(pack, segment, figure, _part_of(total, figure))
+
+
+def look_at(pack: Pack, limit: int = _MOST_ITEMS) -> Markdown:
+    """Return what deserves attention first, one item a KPI: what happened, with base, and a question to ask.
+
+    Ranked: groups that moved the wrong way (largest first, as a share of the scale), then totals outside their usual
+    range, then targets missed.
+    """
+    found = [item for kpi in pack.kpis.values() if (item := _item(pack, kpi))]
+    found.sort(key=lambda item: (item.rank, -item.size, item.kpi))
+    if not found:
+        return Markdown(_NOTHING if pack.has_past else f"{tables.NO_EARLIER} No target is missed.")
+    return Markdown("\n".join(f"{place}. {item.text}" for place, item in enumerate(found[:limit], start=1)))
+
+
+def rests_on(pack: Pack) -> Markdown:
+    """Return what the figures rest on: answers counted, what was left out and why, what is hidden, the verdict."""
+    verdict = pack.verdict
+    used = {"responses"} | {kpi.table for kpi in pack.kpis.values()}
+    counts = {name: count for name, count in verdict.tables.items() if name in used and count.rows_in}
+    kept = "; ".join(
+        f"{tables.number(count.accepted)} of {tables.number(count.rows_in)} {escape_markdown(name)}"
+        for name, count in counts.items()
+    )
+    hidden = _hidden_groups(pack)
+    lines = [
+        f"Verdict on the data: **{escape_markdown(verdict.decision)}**.",
+        f"Counted: {kept}." if kept else "",
+        *(escape_markdown(footnote) for footnote in verdict.footnotes),
+        f"Hidden, at least in parts, to protect small groups: {'; '.join(hidden)}." if hidden else "",
+        f"Measured: {escape_markdown(pack.dataset.population)}, those who chose to answer.",
+    ]
+    return Markdown("\n".join(f"- {line}" for line in lines if line))
+
+
+def _hidden_groups(pack: Pack) -> list[str]:
+    """Return the levels hidden in any KPI, segment by segment, as Markdown."""
+    found = []
+    for name in pack.segments:
+        figures = (figure for kpi in pack.kpis for figure in pack.figures(kpi, name))
+        levels = dict.fromkeys(pack.level_label(name, figure.level) for figure in figures if figure.is_hidden)
+        if levels:
+            found.append(escape_markdown(f"{_joined(list(levels))} ({pack.segment_name(name)})"))
+    return found
+
+
+def mix_summary(pack: Pack) -> Markdown:
+    """Return whether a changed mix of answers explains the leading KPI's change, in one sentence."""
+    if not any(pack.mix_total(segment) for segment in pack.report.mix_segments):
+        return Markdown(tables.NO_EARLIER)
+    figure = pack.total(pack.leading.id)
+    if figure is None or figure.verdict not in {"rose", "fell"}:
+        short = escape_markdown(pack.leading.short)
+        return Markdown(f"{short} shows no detectable change, so the parts below may be chance as well.")
+    return Markdown(mix_sentence(pack) or "A changed mix of answers does not account for most of the change.")
+
+
+# --- the headline --------------------------------------------------------------------------------
+
+
+def _first_sentence(pack: Pack, figure: Figure | None) -> str:
+    kpi = pack.leading
+    short, period = escape_markdown(kpi.short), pack.period.label
+    if figure is None or not figure.is_shown:
+        return f"{short} in {period}: {tables.figure_text(figure, kpi)}."
+    value = tables.value_text(figure.value, kpi)
+    interval = f"{pack.confidence} interval {tables.interval_text(figure.ci_low, figure.ci_high, kpi)}"
+    match figure.verdict:
+        case "rose" | "fell" if figure.change is not None:
+            size = tables.size_text(figure.change, kpi, long=True)
+            return (
+                f"{short} {figure.verdict} {size} to {value} ({interval}) in {period}, a change too large for chance."
+            )
+        case "no detectable change":
+            since = pack.period.previous.label
+            return f"{short} is {value} ({interval}) in {period}: no detectable change since {since}."
+        case "too few answers":
+            return f"{short} is {value} ({interval}) in {period}, with too few answers to tell a change."
+        case _:
+            return f"{short} is {value} ({interval}) in {period}, with no earlier figure to compare with."
+
+
+def _groups_sentence(pack: Pack, figure: Figure | None) -> str:
+    """Return the groups that moved as the total did; empty when the total did not move."""
+    if figure is None or figure.verdict not in {"rose", "fell"}:
+        return ""
+    moved = [level for level in _levels(pack, pack.leading) if level.verdict == figure.verdict]
+    moved.sort(key=lambda level: (-abs(level.change or 0), level.segment, level.level))
+    if not moved:
+        return f"No single group {figure.verdict} by itself."
+    names = [
+        f"{_named(pack, level)} ({tables.size_text(level.change or 0, pack.leading)})" for level in moved[:_MOST_NAMES]
+    ]
+    return f"It {figure.verdict} most in {_joined(names)}."
+
+
+def _explaining(pack: Pack, figure: Figure | None) -> str | None:
+    """Return the segment whose changed mix explains the total's move, the strongest of several; `None` for none."""
+    if figure is None or figure.verdict not in {"rose", "fell"}:
+        return None
+    totals = {name: total for name in pack.report.mix_segments if (total := pack.mix_total(name))}
+    explaining = [name for name, total in totals.items() if _explains(pack, name, total, figure)]
+    return max(explaining, key=lambda name: abs(totals[name].mix_effect or 0), default=None)
+
+
+def _explains(pack: Pack, segment: str, total: MixRow, figure: Figure) -> bool:
+    moved = any(
+        level.verdict == figure.verdict for level in pack.figures(pack.leading.id, segment) if not level.is_hidden
+    )
+    return not moved and not total.is_hidden and _part_of(total, figure) >= _MIX_EXPLAINS
+
+
+def _part_of(total: MixRow, figure: Figure) -> float:
+    """Return the mix effect as a part of the change, negative when it worked against it."""
+    return (total.mix_effect or 0) / figure.change if figure.change else 0.0
+
+
+def _mix_words(pack: Pack, segment: str, figure: Figure, part: float) -> str:
+    """Say that the mix of one segment moved the total, naming the levels that pulled it."""
+    move, side = ("fall", "lower") if figure.verdict == "fell" else ("rise", "higher")
+    title, short = (escape_markdown(text) for text in (pack.segment_name(segment), pack.leading.short))
+    opening = f"No {title} {figure.verdict} detectably: the {move} comes from "
+    pulling = _pulling(pack, segment, figure)
+    if not pulling:
+        return f"{opening}a changed mix of answers by {title}."
+    names, shares = pulling
+    ending = "" if part >= 1 else f" This accounts for {tables.share_text(part)} of the {move}."
+    return f"{opening}more answers from {names} ({shares}), where {short} is {side}.{ending}"
+
+
+def _shift(pack: Pack) -> tuple[str, str] | None:
+    """Return the levels whose growth made the leading KPI move the wrong way, if a changed mix explains the move."""
+    figure = pack.total(pack.leading.id)
+    segment = _explaining(pack, figure)
+    if figure is None or segment is None or not tables.is_worse(pack.leading, figure.verdict):
+        return None
+    return _pulling(pack, segment, figure)
+
+
+def _pulling(pack: Pack, segment: str, figure: Figure) -> tuple[str, str] | None:
+    """Return the levels whose share grew and whose value pulls as the total went: names, and their shares in words."""
+    grown = [row for row in pack.mix_rows(segment) if not row.is_hidden and _pulls(row, figure)]
+    if not grown:
+        return None
+    names = _joined([escape_markdown(pack.level_label(segment, row.level)) for row in grown])
+    now = tables.share_text(sum(row.share_after or 0 for row in grown))
+    before = tables.share_text(sum(row.share_before or 0 for row in grown))
+    return names, f"{now} of all, {before} before"
+
+
+def _pulls(row: MixRow, figure: Figure) -> bool:
+    if row.share_before is None or row.share_after is None or not row.mix_effect or not figure.change:
+        return False
+    return row.share_after > row.share_before and row.mix_effect * figure.change > 0
+
+
+# --- what to look at -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One thing to look at; lower ranks come first, larger sizes first within a rank."""
+
+    rank: int
+    size: float
+    kpi: str
+    text: str
+
+
+def _item(pack: Pack, kpi: Kpi) -> _Item | None:
+    """Return the strongest fact about a KPI that went wrong, with the others in short."""
+    total = pack.total(kpi.id)
+    asked = f"what changed since {pack.period.previous.label}, in the service or in who answers?"
+    facts: list[tuple[int, float, str]] = []
+    worse = _worse(pack, kpi)
+    if kpi == pack.leading and (shift := _shift(pack)):
+        # Its groups inherit the shift of the mix, so they would only repeat it.
+        names, shares = shift
+        facts.append(
+            (0, _severity(total, kpi), f"**{escape_markdown(kpi.short)}: more answers from {names}** ({shares})")
+        )
+        asked = f"why do more answers come from {names}?"
+    elif worse:
+        facts.append((0, _severity(worse[0], kpi), _fell(pack, worse[0], kpi)))
+        facts += [(0, 0.0, f"{_named(pack, level)} {tables.change_text(level, kpi)}") for level in worse[1:_MOST_NAMES]]
+        asked = f"what changed for {_named(pack, worse[0])} since {pack.period.previous.label}?"
+    elif total and total.is_shown and tables.is_worse(kpi, total.verdict):
+        facts.append((0, _severity(total, kpi), _fell(pack, total, kpi)))
+    if total and total.is_shown:
+        facts += _facts_of_total(total, kpi)
+    if not facts or total is None:
+        return None
+    rank, size, first = facts[0]
+    asked = "what would close the gap?" if rank == _TARGETS else asked
+    value = f"{tables.figure_text(total, kpi)}, {tables.base_text(total, kpi)}"
+    lead = first if rank == 0 else f"**{escape_markdown(kpi.short)}: {first}** ({value})"
+    also = f" Also: {'; '.join(fact for _, _, fact in facts[1:])}." if facts[1:] else ""
+    return _Item(rank, size, kpi.id, f"{lead}.{also} [*Ask {escape_markdown(kpi.owner)}: {asked}*]{{.cx-question}}")
+
+
+def _worse(pack: Pack, kpi: Kpi) -> list[Figure]:
+    """Return the groups in which a KPI moved the wrong way, largest first."""
+    worse = [level for level in _levels(pack, kpi) if tables.is_worse(kpi, level.verdict)]
+    return sorted(worse, key=lambda level: (-_severity(level, kpi), level.segment, level.level))
+
+
+def _facts_of_total(total: Figure, kpi: Kpi) -> list[tuple[int, float, str]]:
+    """Return what is wrong with a total: its rank, its size, and the words."""
+    facts = []
+    if tables.is_alarming(kpi, total):
+        usual = tables.interval_text(total.usual_low, total.usual_high, kpi)
+        facts.append((_SIGNALS, _severity(total, kpi), f"overall {escape_markdown(total.signal)} ({usual})"))
+    if total.status == "target missed" and total.target is not None and total.value is not None:
+        far = abs(total.value - total.target)
+        facts.append((_TARGETS, far, f"{tables.target_text(total, kpi)} by {tables.size_text(far, kpi)}"))
+    return facts
+
+
+def _fell(pack: Pack, figure: Figure, kpi: Kpi) -> str:
+    """Say how a group or a total moved the wrong way, with interval and base."""
+    group = "" if figure.segment == ALL else f", {_named(pack, figure)}"
+    size = tables.size_text(figure.change or 0, kpi, long=True)
+    interval = tables.interval_text(figure.ci_low, figure.ci_high, kpi)
+    return (
+        f"**{escape_markdown(kpi.short)}{group}: {figure.verdict} {size} to {tables.value_text(figure.value, kpi)}** "
+        f"({pack.confidence} interval {interval}; {tables.base_text(figure, kpi)})"
+    )
+
+
+def _severity(figure: Figure | None, kpi: Kpi) -> float:
+    """Return a change as a share of what the unit can span, so that KPIs of different units can be ranked."""
+    if figure is None:
+        return 0.0
+    change = abs(figure.change or 0)
+    match kpi.unit:
+        case "points":
+            return change / 200
+        case "percent":
+            return change
+        case "score":
+            return change / (kpi.scale.high - kpi.scale.low) if kpi.scale else change
+        case "minutes":
+            return change / figure.previous if figure.previous else 0.0
+
+
+def _levels(pack: Pack, kpi: Kpi) -> list[Figure]:
+    every = (figure for segment in pack.segments for figure in pack.figures(kpi.id, segment))
+    return [figure for figure in every if figure.is_shown]
+
+
+def _named(pack: Pack, figure: Figure) -> str:
+    return escape_markdown(pack.group_label(figure))
+
+
+def _joined(names: Sequence[str]) -> str:
+    """Return names as a reader lists them.
+
+    >>> _joined(["Phone", "Chat", "App"])
+    'Phone, Chat and App'
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""

@@ -1,0 +1,50 @@
+"""The present notebooks run alone with bare Papermill, on a report with a past and on one without."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ["30_executive", "40_kpis", "50_segments", "90_method"]
+
+
+def run(name, report, root, folder):
+    """Execute a notebook with bare Papermill and return the executed notebook."""
+    import papermill
+
+    target = folder / f"{name}.ipynb"
+    papermill.execute_notebook(
+        ROOT / "notebooks" / f"{name}.ipynb",
+        target,
+        parameters={"report": report, "root": str(root)},
+        progress_bar=False,
+        cwd=str(ROOT),
+    )
+    return nbformat.read(target, as_version=4)
+
+
+@pytest.mark.filterwarnings("default")  # Papermill's own libraries warn of what is not ours
+@pytest.mark.parametrize("report", ["monthly", "sfo"])
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_runs_alone(name, report, measured, tmp_path):
+    """Every notebook executes, and shows only Markdown and SVG, as the renderers demand."""
+    notebook = run(name, report, measured.root, tmp_path)
+    kinds = {
+        kind
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        for kind in output.get("data", {"nothing"})
+    }
+    assert kinds <= {"text/markdown", "image/svg+xml", "text/plain"}
+    assert "text/markdown" in kinds
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_have_words_for_those_who_cannot_see_them(name):
+    """Every cell that draws has a caption and an alternative text."""
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "charts." in cell.source.replace("import", ""):
+            assert all(f"#| {option}:" in cell.source for option in ("fig-cap", "fig-alt"))

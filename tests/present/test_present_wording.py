@@ -1,0 +1,153 @@
+"""Sentences say what the verdicts allow and nothing else."""
+
+import re
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from cxreport.present import wording
+
+MOVED = re.compile(r"\b(rose|fell|rise|fall)\b", re.IGNORECASE)
+
+
+def with_estimates(pack, chosen, **values):
+    """Return the pack with some cells of the chosen rows of `estimates` replaced."""
+    estimates = pack.estimates.copy()
+    rows = pd.Series(True, index=estimates.index)
+    for column, value in chosen.items():
+        rows &= estimates[column] == value
+    assert rows.any()
+    for column, value in values.items():
+        estimates.loc[rows, column] = value
+    return replace(pack, estimates=estimates)
+
+
+def calm(pack):
+    """Return the pack with no verdict that anything moved, no signal and no target missed."""
+    estimates = pack.estimates.copy()
+    estimates[["verdict", "year_verdict"]] = "no detectable change"
+    estimates[["signal", "status"]] = None
+    return replace(pack, estimates=estimates)
+
+
+def test_headline_names_size_value_and_interval(monthly):
+    """The fall of the leading KPI is told with its size, its value, its interval and its month."""
+    text = wording.headline(monthly).text
+    assert "NPS fell 8 points to 24 (95% interval 20 to 27) in September 2026, a change too large for chance." in text
+
+
+def test_mix_sentence_names_the_channels_that_grew(monthly):
+    """No channel fell and the mix explains the fall, so the sentence says so with the shares."""
+    sentence = wording.mix_sentence(monthly)
+    assert sentence.startswith("No channel fell detectably: the fall comes from more answers from Phone and Chat")
+    assert "51% of all, 30% before" in sentence
+    assert sentence in wording.headline(monthly).text
+
+
+def test_mix_is_not_blamed_when_a_channel_fell(monthly):
+    """One channel with the verdict "fell" forbids the sentence; the headline names that channel instead."""
+    one = {"kpi": "nps", "segment": "channel", "level": "phone"}
+    pack = with_estimates(monthly, one, verdict="fell", change=-9.0)
+    assert wording.mix_sentence(pack) == ""
+    assert "It fell most in Phone (9 points)" in wording.headline(pack).text
+
+
+def test_mix_is_not_blamed_for_a_minor_part(monthly):
+    """A mix effect below half of the change does not explain it."""
+    mix = monthly.mix.copy()
+    mix["mix_effect"] *= 0.4
+    assert wording.mix_sentence(replace(monthly, mix=mix)) == ""
+
+
+def test_partial_mix_says_how_much(monthly):
+    """A mix effect between half and all of the change is told as a part of it."""
+    mix = monthly.mix.copy()
+    mix["mix_effect"] *= 0.8
+    assert "This accounts for 84% of the fall." in wording.mix_sentence(replace(monthly, mix=mix))
+
+
+def test_nothing_moves_without_a_verdict(monthly):
+    """Without a verdict no sentence says that anything rose or fell, however large the change."""
+    pack = calm(monthly)
+    said = [wording.headline(pack), wording.look_at(pack), wording.mix_summary(pack)]
+    assert not MOVED.search(" ".join(text.text for text in said))
+    assert "no detectable change since August 2026" in wording.headline(pack).text
+
+
+@pytest.mark.parametrize("verdict", ["rose", "fell"])
+def test_headline_repeats_the_verdict(monthly, verdict):
+    """The headline uses the word of the verdict and never the other one."""
+    change = 8.0 if verdict == "rose" else -8.0
+    pack = with_estimates(
+        monthly, {"kpi": "nps", "segment": "all", "period": "2026-09"}, verdict=verdict, change=change
+    )
+    first = wording.headline(pack).text.split("\n\n")[0]
+    assert MOVED.findall(first) == [verdict]
+
+
+def test_headline_of_too_few_answers_claims_no_change(monthly):
+    """A verdict of too few answers is told as such, not as a missing past."""
+    total = {"kpi": "nps", "segment": "all", "period": "2026-09"}
+    text = wording.headline(with_estimates(monthly, total, verdict="too few answers")).text
+    assert "too few answers to tell a change" in text
+    assert not MOVED.search(text)
+
+
+def test_broken_touchpoint_leads_what_to_look_at(monthly):
+    """The planted break is the first item, with its size, base and a question to its owner."""
+    items = wording.look_at(monthly).text.splitlines()
+    assert items[0].startswith("1. **CSAT, Installation visit: fell 25 percentage points to 55%**")
+    assert "209 answers" in items[0]
+    assert "Ask Customer insight" in items[0]
+    assert 3 <= len(items) <= 5
+
+
+def test_shifted_mix_is_looked_at_instead_of_the_groups_that_inherit_it(monthly):
+    """Where the mix explains the fall, the item asks about the mix, not about groups that merely follow it."""
+    item = next(line for line in wording.look_at(monthly).text.splitlines() if "NPS" in line)
+    assert "more answers from Phone and Chat" in item
+    assert "English" not in item
+
+
+def test_rising_waits_are_bad_news(monthly):
+    """A time that rose is an item although nothing fell."""
+    assert "Resolution: rose" in wording.look_at(monthly).text
+
+
+def test_good_news_is_not_looked_at(monthly):
+    """Waiting times that fell and scores that rose are no reason to look."""
+    pack = calm(monthly)
+    pack = with_estimates(pack, {"kpi": "first_response_time", "segment": "all"}, verdict="fell")
+    pack = with_estimates(pack, {"kpi": "csat", "segment": "touchpoint"}, verdict="rose")
+    assert "1." not in wording.look_at(pack).text
+
+
+def test_base_of_the_figures_is_told(monthly):
+    """Verdict, footnotes, counts and hidden groups stand on the first page."""
+    text = wording.rests_on(monthly).text
+    assert "publish with footnotes" in text
+    assert "8,085 of 8,230 answers" in text
+    assert "41 responses came more than 30 days" in text
+    assert "Chinese and Vietnamese" in text
+
+
+def test_one_period_alone_is_told_plainly(passengers):
+    """A report with one period compares nothing and says so."""
+    assert "NPS is 40 (95% interval 37 to 42) in May 2017" in wording.headline(passengers).text
+    assert wording.mix_sentence(passengers) == ""
+    assert "no earlier period" in wording.mix_summary(passengers).text
+    assert not MOVED.search(wording.look_at(passengers).text)
+
+
+def test_words_of_statistics_stay_away(monthly):
+    """No sentence speaks of significance, p-values or hypotheses."""
+    said = [
+        wording.headline(monthly),
+        wording.look_at(monthly),
+        wording.rests_on(monthly),
+        wording.mix_summary(monthly),
+    ]
+    assert not re.search(
+        r"significan|p-value|hypothes|confidence level", " ".join(text.text for text in said), re.IGNORECASE
+    )
