@@ -34,13 +34,13 @@ lint: .venv/.ready ## check style, types, layers and notebooks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/nbstripout --verify notebooks/*.ipynb
+	@$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
 	@$(BIN)/python -m pytest -q -p no:randomly tests/repository
 
 format: .venv/.ready ## put code and notebooks into the house style
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
-	@$(BIN)/nbstripout notebooks/*.ipynb
+	@$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
 bench: .venv/.ready ## measure speed and memory as ratios against named rivals
 	@$(BIN)/python tests/bench/bench.py

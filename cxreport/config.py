@@ -287,7 +287,7 @@ class Report(Definition):
     segments: list[str]
     mix_segments: list[str] = []  # segments whose changing mix may explain a move of the leading KPI
     targets: dict[str, float] = {}  # what the organisation aims for, in the KPI's unit (shares 0-1)
-    prepare: list[str] = ["10_validate", "20_measure"]
+    prepare: list[str] = Field(default=["10_validate", "20_measure"], min_length=1)  # the first one validates
     present: list[str]
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     contact: str

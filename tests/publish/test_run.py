@@ -23,8 +23,8 @@ REPORT = """
 title: Customer experience
 organisation: A <Company>
 dataset: small
-kpis: []
-headline: []
+kpis: [nps]
+headline: [nps]
 segments: []
 present: [30_page]
 contact: us
@@ -78,7 +78,7 @@ def write_notebook(path, parameters, *cells):
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(root, tmp_path, monkeypatch):
     """Return a project whose notebooks are tiny and whose data need no reading."""
     project = Project(tmp_path / "project")
     for folder in (project.definitions, project.datasets, project.kpis, project.notebooks, project.expectations):
@@ -86,6 +86,7 @@ def project(tmp_path, monkeypatch):
     (project.definitions / "monthly.yml").write_text(REPORT)
     (project.datasets / "small.yml").write_text(DATASET)
     project.segments.write_text("segments: []\n")
+    shutil.copy2(root / "reports/kpis/nps.yml", project.kpis)
     write_notebook(project.notebooks / "10_validate.ipynb", STANDARD + 'decision = "publish"', VERDICT)
     write_notebook(project.notebooks / "20_measure.ipynb", STANDARD, "assert period")
     write_notebook(
@@ -235,7 +236,7 @@ def test_wrong_definitions_are_refused_before_anything_is_written(project, publi
     """A report with unknown KPIs, segments or notebooks, or notebooks without its parameters, is a definition error."""
     definition = project.definitions / "monthly.yml"
     for line, words in (
-        ("kpis: [npx]", "KPI `npx` has no file"),
+        ("kpis: [nps, npx]", "KPI `npx` has no file"),
         ("segments: [regoin]", "segment `regoin`"),
         ("present: [30_pgae]", "`30_pgae` has no file, did you mean `30_page`"),
         ("dataset: smal", "dataset `smal`, did you mean `small`"),
