@@ -17,6 +17,7 @@ PARTS = ("notebooks", "reports", "expectations", "data/reference", "requirements
 MONTHS = 4
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Keep these tests on one worker, so that the issue is published once."""
     for item in items:

@@ -1,6 +1,8 @@
 """One published pack of the sample company and one of the real survey, made as a user makes them."""
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,6 +28,7 @@ PARTS = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Keep the tests of a pack on one worker, so that it is made once."""
     for item in items:
@@ -73,39 +76,55 @@ def copy_project(root: Path, target: Path) -> Project:
     return Project(target)
 
 
-def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `cxreport` in a project as a user would."""
-    environment = {name: value for name, value in os.environ.items() if name != "CXREPORT_ROOT"}
-    return subprocess.run(
-        [sys.executable, "-m", "cxreport", *arguments],
+def readme_commands(root: Path) -> list[str]:
+    """Return the commands of all shell blocks of the README, in order, without comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", (root / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def run(project: Project, command: str) -> str:
+    """Run a command line in a project as a user with the environment active would; demand success."""
+    tools = Path(sys.executable).parent
+    result = subprocess.run(
+        shlex.split(command),
         cwd=project.root,
-        env=environment,
+        env={"PATH": f"{tools}:{os.environ['PATH']}", "HOME": os.environ.get("HOME", "")},
         capture_output=True,
         text=True,
         check=False,
     )
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
 
 
-def make(project: Project, report: str, dataset: str, period: str, *, named: bool) -> Made:
-    """Run a report and demand success."""
-    result = command(project, "run", "--report", report, *(["--period", period] if named else []))
-    assert result.returncode == 0, result.stdout + result.stderr
-    return Made(project, report, dataset, Period.parse(period), result.stdout)
+def lend_environment(root: Path, project: Project) -> bool:
+    """Give a copy the environment that make set up here, so that its targets need not; say whether there is one."""
+    ready = root / ".venv" / ".ready"
+    sources = [root / "requirements" / "run.lock", root / "pyproject.toml"]
+    if not ready.exists() or any(source.stat().st_mtime > ready.stat().st_mtime for source in sources):
+        return False
+    (project.root / ".venv").symlink_to(root / ".venv")
+    return True
 
 
 @pytest.fixture(scope="session")
 def pack(root, tmp_path_factory):
-    """The sample company's default report, from nothing to published, without naming the period."""
+    """The sample company's default report, from a bare clone to published, by the README's first command."""
     project = copy_project(root, tmp_path_factory.mktemp("pack") / "project")
-    return make(project, "monthly", "sample", "2026-09", named=False)
+    by_make = lend_environment(root, project)
+    stdout = run(project, "make report" if by_make else "cxreport run")
+    return Made(project, "monthly", "sample", Period.parse("2026-09"), stdout)
 
 
 @pytest.fixture(scope="session")
 def second_pack(pack, root, tmp_path_factory):
-    """The same command once more, in another folder with the same exports."""
+    """The same report in another folder, step by step: the README's `cxreport` and `papermill` commands in order."""
     project = copy_project(root, tmp_path_factory.mktemp("again") / "elsewhere")
     shutil.copytree(pack.project.sample, project.sample, dirs_exist_ok=True)
-    return make(project, "monthly", "sample", "2026-09", named=True)
+    commands = [line for line in readme_commands(root) if line.startswith(("cxreport ", "papermill "))]
+    assert {shlex.split(line)[1] for line in commands} >= {"sample", "ingest", "validate", "measure", "run", "open"}
+    stdout = "".join(run(project, line) for line in commands)
+    return Made(project, "monthly", "sample", Period.parse("2026-09"), stdout)
 
 
 @pytest.fixture(scope="session")
@@ -114,4 +133,11 @@ def sfo(root, shared, tmp_path_factory):
     base = tmp_path_factory.mktemp("sfo")
     (base / "shared").symlink_to(shared.resolve())
     project = copy_project(root, base / "project")
-    return make(project, "sfo", "sfo", "2017-05", named=True)
+    stdout = run(project, "cxreport run --report sfo --period 2017-05")
+    return Made(project, "sfo", "sfo", Period.parse("2017-05"), stdout)
+
+
+@pytest.fixture(scope="session")
+def readme(root):
+    """The README's commands."""
+    return readme_commands(root)
