@@ -25,10 +25,10 @@ lab: .venv-lab/.ready ## open the notebooks in JupyterLab, on this environment's
 	@.venv-lab/bin/jupyter lab --notebook-dir .
 
 test: .venv/.ready ## run the tests
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not soak"
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not soak"
 
 soak: .venv/.ready ## run the long campaigns
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m soak
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m soak
 
 lint: .venv/.ready ## check style, types, layers and notebooks
 	@$(BIN)/ruff check .

@@ -17,14 +17,6 @@ PARTS = ("notebooks", "reports", "expectations", "data/reference", "requirements
 MONTHS = 4
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Keep these tests on one worker, so that the issue is published once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("faults"))
-
-
 @dataclass(frozen=True)
 class Ended:
     """How a command ended."""

@@ -28,15 +28,6 @@ PARTS = [
 ]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Keep the tests of a pack on one worker, so that it is made once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            group = "sfo" if "sfo" in item.path.name else "pack"
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 @dataclass(frozen=True)
 class Made:
     """A finished run: its project, report, period and what the command printed."""
