@@ -51,7 +51,7 @@ def rules_broken(pack: Pack) -> Markdown:
     broken = [rule for rule in pack.verdict.rules if rule.rows]
     rows = [
         [
-            escape_markdown(rule.rule),
+            escape_markdown(rule.rule.replace("_", " ")),
             escape_markdown(rule.table),
             f"{tables.number(rule.rows)} of {tables.number(rule.checked)}",
             escape_markdown(rule.outcome),
@@ -68,7 +68,7 @@ def rules_broken(pack: Pack) -> Markdown:
 def feeds_noted(pack: Pack) -> Markdown:
     """Return the rules on whole deliveries that did not pass: what was found and what was expected."""
     rows = [
-        [escape_markdown(text) for text in (gate.feed, gate.rule, gate.found, gate.expected)]
+        [escape_markdown(text) for text in (gate.feed, gate.rule.replace("_", " "), gate.found, gate.expected)]
         for gate in pack.verdict.gates
         if gate.outcome != "passed"
     ]

@@ -86,6 +86,11 @@ def test_manifest_hashes_what_was_published(pack):
         assert hashlib.sha256((pack.project.root / definition).read_bytes()).hexdigest() in text, definition
 
 
+def test_page_asks_for_nothing_outside_itself(pack, requests_of):
+    """Chromium opens the page without a request and without a word on the console."""
+    assert requests_of(pack.html) == (set(), [])
+
+
 def test_pdf_is_tagged_for_assistive_technology(pack):
     """An independent PDF/UA checker finds no failure, and the PDF has a title and a language."""
     assert pdfua.validate(str(pack.pdf)).findings == ()

@@ -1,27 +1,12 @@
 """Everyone can read the page and the PDF: structure, names, contrast, no requests, no page-wide scrolling."""
 
 import itertools
-import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 
 import pytest
 from pdfua import validate
 from pypdf import PdfReader
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--hide-scrollbars",
-    "--enable-logging=stderr",
-]
 
 
 class Outline(HTMLParser):
@@ -44,15 +29,6 @@ class Outline(HTMLParser):
 def outline(rendered):
     """The elements of the rendered page."""
     return Outline(rendered.page)
-
-
-def browse(tmp_path, address, *more):
-    """Open an address in Chromium; returns what it wrote to both streams. Skips where there is no Chromium."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium here: requests, errors and widths of the page are not measured")
-    command = [browser, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *more, address]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
 
 
 def test_page_has_landmarks_and_a_way_past_them(outline):
@@ -123,33 +99,18 @@ def test_text_stands_out_from_its_ground(project):
     assert {pair for pair in pairs if contrast(colours[pair[0]], colours[pair[1]]) < 4.5} == set()
 
 
-def requests_of(tmp_path, page):
-    """Return the addresses that a page asked for, and what it wrote to the console."""
-    log = tmp_path / f"{page.stem}.json"
-    shown = browse(tmp_path, page.as_uri(), f"--log-net-log={log}", "--dump-dom")
-    text = log.read_text(encoding="utf-8")
-    try:
-        events = json.loads(text)["events"]
-    except json.JSONDecodeError:  # the end is missing when the browser closes quickly
-        events = json.loads(text.rstrip().rstrip(",") + "]}")["events"]
-    # What the browser asks for on its own behalf has no origin; what a page asks for has the page's.
-    asked = [event["params"] for event in events if "initiator" in event.get("params", {})]
-    console = [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
-    return {each["url"] for each in asked if each["initiator"] != "not an origin"}, console
-
-
-def test_browser_requests_nothing_and_reports_no_error(rendered, tmp_path):
+def test_browser_requests_nothing_and_reports_no_error(rendered, requests_of, tmp_path):
     """Opened in a browser, the page asks for no address and writes nothing to the console; another one is caught."""
     noisy = tmp_path / "noisy.html"
     noisy.write_text("<img src=http://pixel.invalid/x.png><script>console.log(1)</script>", encoding="utf-8")
-    asked, console = requests_of(tmp_path, noisy)
+    asked, console = requests_of(noisy)
     assert "http://pixel.invalid/x.png" in asked
     assert console
-    assert requests_of(tmp_path, rendered.html) == (set(), [])
+    assert requests_of(rendered.html) == (set(), [])
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])
-def test_page_does_not_scroll_sideways(rendered, tmp_path, width):
+def test_page_does_not_scroll_sideways(rendered, browse, tmp_path, width):
     """At the width of a phone, a tablet and a desktop no part is wider than the window."""
     # Measured inside a frame: headless windows cannot be narrower than about 500 px. The page itself runs no script.
     frame = tmp_path / "frame.html"
@@ -161,9 +122,7 @@ def test_page_does_not_scroll_sideways(rendered, tmp_path, width):
         "document.title = `${d.clientWidth} ${d.scrollWidth}`'></iframe>",
         encoding="utf-8",
     )
-    shown = browse(
-        tmp_path, frame.as_uri(), "--allow-file-access-from-files", "--dump-dom", "--virtual-time-budget=3000"
-    )
+    shown = browse(frame.as_uri(), "--allow-file-access-from-files", "--dump-dom", "--virtual-time-budget=3000")
     seen, needed = map(int, re.search(r"<title>(\d+) (\d+)</title>", shown.stdout).groups())
     assert (seen, needed) == (width, width)
 
