@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -44,7 +45,7 @@ AsOfOption = Annotated[
         "--as-of",
         metavar="DATE",
         formats=["%Y-%m-%d"],
-        help="The day the exports were taken; by default the dataset's, else today (UTC).",
+        help="The day the exports were taken; by default the dataset's, else today in its time zone.",
     ),
 ]
 
@@ -206,8 +207,8 @@ def _period(project: "Project", report: "Report", dataset: "Dataset", text: str,
 
 
 def _as_of(dataset: "Dataset", given: datetime | None) -> date:
-    """Return the as-of date; the only place that reads today's date."""
-    return given.date() if given else dataset.as_of or datetime.now(UTC).date()
+    """Return the as-of date; the only place that reads today's date, which is that of the dataset's time zone."""
+    return given.date() if given else dataset.as_of or datetime.now(ZoneInfo(dataset.time_zone)).date()
 
 
 def _parameters(texts: list[str]) -> Mapping[str, str]:

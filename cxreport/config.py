@@ -147,6 +147,17 @@ class Base(Definition):
         return self
 
 
+# The keys that decide how a figure is computed, and which of them each type uses.
+_STATISTICAL = ("scale", "top", "bottom", "counts", "column", "quantile", "weight", "per_question", "open_cases")
+_USED = {
+    "`net`": {"scale", "top", "bottom", "column", "weight", "per_question"},
+    "`share`": {"scale", "top", "column", "weight", "per_question"},
+    "`share` with `counts`": {"counts", "weight", "per_question"},
+    "`mean`": {"scale", "column", "weight", "per_question"},
+    "`quantile`": {"column", "quantile", "open_cases", "per_question"},
+}
+
+
 class Kpi(Definition):
     """One KPI, in one file of `reports/kpis/`; the file stem is its id.
 
@@ -155,8 +166,10 @@ class Kpi(Definition):
     - `net`: share of answers in `top` minus share in `bottom`, in points
     - `share`: share of answers in `top`, or, with `counts`, share of rows whose column `counts` is filled in
     - `mean`: mean score
-    - `quantile`: the `quantile` of `column`
+    - `quantile`: the `quantile` of `column`; with `open_cases: longer`, a row without a value is a case that is still
+      open and counts as longer than any closed one
 
+    Each type uses the keys that `_USED` lists; any other of them is refused. `scale.good` and `higher_is_better` agree.
     `table` and `where` choose the rows (`where` maps a column to one allowed value or a list of them).
     """
 
@@ -174,13 +187,13 @@ class Kpi(Definition):
     counts: str | None = None
     column: str | None = None
     quantile: float | None = Field(default=None, gt=0, lt=1)
+    open_cases: Literal["longer", "left out"] = "left out"
     weight: str | None = None
     numerator: str  # in words, for the method page
     denominator: str
     exclusions: list[str] = []
     unit: Literal["points", "percent", "score", "minutes"]
     higher_is_better: bool
-    zero_denominator: Literal["no figure"] = "no figure"
     minimum_base: Base = Base()
     interval: Literal["adjusted_wald", "wilson", "t", "order_statistic"]
     benchmarks: list[str] = []
@@ -192,7 +205,7 @@ class Kpi(Definition):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        problems = list(self._problems())
+        problems = [*self._problems(), *self._contradictions()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -226,10 +239,16 @@ class Kpi(Definition):
             yield f"a `{self.type}` has the unit `{unit}`, not `{self.unit}`"
         if self.interval not in intervals:
             yield f"a `{self.type}` has the interval {listed(intervals)}, not `{self.interval}`"
-        if self.weight and self.type == "quantile":
-            yield "a weighted `quantile` is not supported"
         if self.next_review < self.reviewed:
             yield "`next_review` lies before `reviewed`"
+
+    def _contradictions(self) -> Iterable[str]:
+        kind = "`share` with `counts`" if self.type == "share" and self.counts else f"`{self.type}`"
+        unused = [key for key in _STATISTICAL if key in self.model_fields_set and key not in _USED[kind]]
+        yield from (f"a {kind} does not use `{key}`" for key in unused)
+        if (scale := self.scale) and (scale.good == "high") != self.higher_is_better:
+            better = "higher" if self.higher_is_better else "lower"
+            yield f"the good end of `scale` is `{scale.good}`, but `higher_is_better` says that {better} is better"
 
 
 class Segment(Definition):
@@ -259,6 +278,7 @@ class Dataset(Definition):
     title: str
     population: str  # who is measured, as benchmarks name it
     industry: str
+    geography: str = ""  # where they are measured, as benchmarks name it; without it no benchmark that names one fits
     time_zone: str
     raw: str  # folder of the delivered files, relative to the project or absolute
     as_of: date | None = None  # the day the exports were taken; rows dated later are refused
@@ -358,6 +378,9 @@ def load_segments(project: Project, wanted: Iterable[str] | None = None) -> dict
         segments: list[Segment]
 
     loaded = _load_one(project.segments, Segments, project)
+    ids = [segment.id for segment in loaded.segments]
+    twice = [name for name in dict.fromkeys(ids) if ids.count(name) > 1]
+    _raise_if([f"segment `{name}` stands twice in reports/segments.yml" for name in twice])
     segments = {segment.id: segment for segment in loaded.segments}
     chosen = list(segments) if wanted is None else list(wanted)
     unknown = [name for name in chosen if name not in segments]

@@ -207,6 +207,9 @@ ESTIMATES = pa.schema(
         pa.field("year_p_value", NUMBER),
         pa.field("year_q_value", NUMBER),
         pa.field("year_verdict", TEXT),
+        pa.field("apart_p_value", NUMBER),  # a level against everybody else of the total; null on totals and quantiles
+        pa.field("apart_q_value", NUMBER),
+        pa.field("apart", TEXT),  # above | below everybody else, or null
         pa.field("usual_low", NUMBER),  # XmR limits of the series' baseline
         pa.field("usual_mid", NUMBER),
         pa.field("usual_high", NUMBER),

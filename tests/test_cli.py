@@ -7,7 +7,8 @@ import resource
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -156,15 +157,17 @@ def test_run_passes_on_what_was_asked(project, cxreport, asked):
 
 
 def test_as_of_is_the_datasets_and_else_today(project, cxreport, asked):
-    """Without the option the dataset says when its exports were taken; a dataset that does not was taken today."""
+    """Without the option the dataset says when its exports were taken; else it is today where the dataset is."""
     cxreport("run")
     assert asked["as_of"].isoformat() == "2026-10-02"
     definition = project / "reports" / "datasets" / "sample.yml"
     lines = definition.read_text().splitlines()
-    definition.write_text("\n".join(line for line in lines if not line.startswith("as_of:")))
-    before = datetime.now(UTC).date()
-    cxreport("run")
-    assert before <= asked["as_of"] <= datetime.now(UTC).date()
+    for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):  # 26 hours apart: never the same day
+        text = "\n".join(line for line in lines if not line.startswith(("as_of:", "time_zone:")))
+        definition.write_text(f"{text}\ntime_zone: {zone}\n")
+        before = datetime.now(ZoneInfo(zone)).date()
+        cxreport("run")
+        assert before <= asked["as_of"] <= datetime.now(ZoneInfo(zone)).date()
 
 
 def test_paths_are_relative_only_inside_the_current_folder(project, cxreport, asked, monkeypatch, tmp_path_factory):

@@ -69,6 +69,17 @@ def test_all_problems_are_reported_together(project):
         ("nps", {"minimum_base": {"warn": 5, "suppress": 10}}, "suppress (10) must not exceed warn (5)"),
         ("nps", {"denominator": None}, "key `denominator` is missing"),
         ("nps", {"next_review": "2000-01-01"}, "`next_review` lies before `reviewed`"),
+        ("nps", {"quantile": 0.5}, "a `net` does not use `quantile`"),
+        ("nps", {"counts": "response_id"}, "a `net` does not use `counts`"),
+        ("csat", {"bottom": [1]}, "a `share` does not use `bottom`"),
+        ("csat", {"open_cases": "longer"}, "a `share` does not use `open_cases`"),
+        ("response_rate", {"top": [5]}, "a `share` with `counts` does not use `top`"),
+        ("ces_v2", {"top": [6, 7]}, "a `mean` does not use `top`"),
+        ("resolution_time", {"weight": "weight"}, "a `quantile` does not use `weight`"),
+        ("resolution_time", {"scale": {"low": 0, "high": 9, "good": "low"}}, "a `quantile` does not use `scale`"),
+        ("nps", {"zero_denominator": "no figure"}, "unknown key `zero_denominator`"),
+        ("ces_v2", {"higher_is_better": False}, "the good end of `scale` is `high`, but `higher_is_better` says that"),
+        ("ces_v1", {"higher_is_better": True}, "the good end of `scale` is `low`, but `higher_is_better` says that"),
     ],
 )
 def test_contradictions_within_a_kpi_are_refused(project, kpi, changes, message):
@@ -77,6 +88,15 @@ def test_contradictions_within_a_kpi_are_refused(project, kpi, changes, message)
     with pytest.raises(DefinitionError) as caught:
         load_kpis(project)
     assert message in str(caught.value)
+
+
+def test_segment_given_twice_is_refused(project):
+    """The second one would replace the first in silence."""
+    content = yaml.safe_load(project.segments.read_text())
+    content["segments"].append(content["segments"][0])
+    project.segments.write_text(yaml.safe_dump(content))
+    with pytest.raises(DefinitionError, match=r"segment `region` stands twice in reports/segments\.yml"):
+        load_segments(project)
 
 
 def test_key_given_twice_is_refused(project):

@@ -54,8 +54,9 @@ def read_benchmarks(project: Project) -> pd.DataFrame:
 def judge(kpi: Kpi, dataset: Dataset, period: Period, benchmarks: pd.DataFrame) -> list[Judgement]:
     """Judge the benchmarks that a KPI names, in its order.
 
-    A benchmark is refused unless it measures the same metric on the same scale in the dataset's industry: a top box
-    is no top-2-box, and an index is no percentage. Raises `DefinitionError` for an id that is not in the file.
+    A benchmark is refused unless it measures the same metric on the same scale in the dataset's industry and
+    geography: a top box is no top-2-box, and an index is no percentage. Raises `DefinitionError` for an id that is
+    not in the file.
     """
     if unknown := [name for name in kpi.benchmarks if name not in benchmarks.index]:
         raise DefinitionError(
@@ -72,6 +73,7 @@ def _judge_one(kpi: Kpi, dataset: Dataset, period: Period, benchmark: pd.Series)
         ("metric", "it measures", metric_of(kpi)),
         ("scale", "its scale is", _scale_of(kpi)),
         ("industry", "it is of", dataset.industry),
+        ("geography", "it covers", dataset.geography),
     )
     reasons = [
         f"{says} {benchmark[name] or 'unstated'}, not {expected or 'unstated'}"

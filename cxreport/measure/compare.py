@@ -8,7 +8,9 @@ import pandas as pd
 from scipy import stats
 
 from cxreport.config import Kpi
-from cxreport.measure.intervals import Array, adjusted_net, halve, share_interval
+from cxreport.measure.disclosure import SHOWN
+from cxreport.measure.intervals import Array, adjusted_net, halve, infer, share_interval
+from cxreport.measure.reduce import SUMS
 from cxreport.periods import Period
 from cxreport.schema import TOTAL
 
@@ -110,7 +112,7 @@ def add_changes(rows: pd.DataFrame, kpis: dict[str, Kpi], period: Period, confid
 
     A verdict follows the Benjamini-Hochberg q-value over both comparisons, in two declared families: the totals, which
     the report sets out to judge, and the levels of all segments, which it searches. In one family, hundreds of levels
-    would drown a clear move of a total.
+    would drown a clear move of a total. `add_apart` declares the third family: levels against everybody else.
 
     Parameters
     ----------
@@ -130,6 +132,68 @@ def add_changes(rows: pd.DataFrame, kpis: dict[str, Kpi], period: Period, confid
         comparison["verdict"] = _verdicts(comparison, now["suppressed"] != "no", 1 - confidence)
         rows = rows.join(comparison[list(names)].rename(columns=names))
     return rows
+
+
+def differ_from_rest(
+    reduced: pd.DataFrame, figures: pd.DataFrame, kpi: Kpi, period: Period, confidence: float
+) -> pd.DataFrame:
+    """Compare each level of the reported period with everybody else in the total of its question.
+
+    The sums of a level taken from those of the total are the sums of everybody else; the two share no answer, so the
+    tests of a change fit. A level needs a rest of at least the KPI's `minimum_base.warn`. Quantiles are not
+    additive and get nulls.
+
+    Parameters
+    ----------
+    reduced
+        What `reduce` returned by period, segment and level, the totals among them.
+    figures
+        What `infer` made of it, on the same index.
+
+    Returns
+    -------
+    DataFrame
+        On the same index: `apart_p_value`, and `apart_sign` (1 above, -1 below, 0 where adjusted and raw figures point
+        different ways). Neither is protected yet.
+    """
+    apart = pd.DataFrame({"apart_p_value": np.nan, "apart_sign": 0.0}, index=reduced.index)
+    if kpi.type == "quantile":
+        return apart
+    now = reduced[reduced["period"] == period.id].assign(question=reduced["question"] if kpi.per_question else "")
+    is_total = now["segment"] == TOTAL
+    sums = list(SUMS)
+    levels = now[~is_total]
+    totals = now[is_total].set_index("question")[sums].reindex(levels["question"]).set_index(levels.index)
+    rest = totals - levels[sums]
+    rest = rest[rest["n"] >= kpi.minimum_base.warn]
+    others, own = infer(rest, kpi, confidence), figures.loc[rest.index]
+    low, high, p_value = _TESTS[kpi.type](own, others, confidence)
+    has_both = own["ci_low"].notna() & others["ci_low"].notna()
+    raw, centre = np.sign(own["value"] - others["value"]), np.sign(low + high)
+    apart.loc[rest.index, "apart_p_value"] = np.where(has_both, p_value, np.nan)
+    apart.loc[rest.index, "apart_sign"] = np.where(raw == centre, raw, 0.0)
+    return apart
+
+
+def add_apart(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Add `apart_p_value`, `apart_q_value` and `apart`: which levels of the reported period differ from all others.
+
+    The levels of all segments and KPIs of the report are one family of their own, the third beside the two of
+    `add_changes`. Suppressed levels and those on a low base are not tested. "above" and "below" speak of the figure,
+    whichever direction is good.
+
+    Parameters
+    ----------
+    rows
+        Estimates after disclosure control, with what `differ_from_rest` adds.
+    """
+    is_tested = (rows["suppressed"] == SHOWN) & ~rows["low_base"]
+    p_values = rows["apart_p_value"].where(is_tested)
+    q_values = benjamini_hochberg(p_values)
+    sign = rows["apart_sign"].where(q_values < 1 - confidence)
+    return rows.assign(
+        apart_p_value=p_values, apart_q_value=q_values, apart=sign.map({1.0: "above", -1.0: "below"}).astype(object)
+    )
 
 
 def benjamini_hochberg(p_values: pd.Series) -> pd.Series:

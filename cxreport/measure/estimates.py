@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from cxreport.config import Dataset, Kpi, Project, Report, Segment, load_dataset, load_kpis, load_segments
-from cxreport.engine import Frame, connect, read_table, wrap, write_table
+from cxreport.engine import Frame, collect, connect, read_table, wrap, write_table
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.measure.benchmarks import judge, read_benchmarks
-from cxreport.measure.compare import add_changes
+from cxreport.measure.compare import add_apart, add_changes, differ_from_rest
 from cxreport.measure.disclosure import SHOWN, suppress
-from cxreport.measure.frames import open_facts
+from cxreport.measure.frames import asked_metrics, open_facts
 from cxreport.measure.intervals import infer
 from cxreport.measure.mix import decompose
 from cxreport.measure.reduce import reduce
@@ -70,7 +70,8 @@ def measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
     UsageError
         When the period has no accepted rows, or accepted scores do not fit a KPI's scale.
     DefinitionError
-        When definitions name columns, tables or benchmarks that are not there, or a target is out of range.
+        When definitions name columns, tables or benchmarks that are not there or values that no row has, or a target
+        is out of range.
     """
     kpis = load_kpis(project, report.kpis)
     segments = load_segments(project, dict.fromkeys([*report.segments, *report.mix_segments]))
@@ -82,10 +83,13 @@ def measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
             connection.execute("SET threads = 1")
         facts = open_facts(project, dataset, period, connection)
         _check_tables(facts, kpis, segments)
-        raw = pd.concat([_figures(facts[kpi.table], kpi, segments, report) for kpi in kpis.values()], ignore_index=True)
+        _check_values(facts, kpis, asked_metrics(project, dataset))
+        figures = [_figures(facts[kpi.table], kpi, segments, report, period) for kpi in kpis.values()]
+    raw = pd.concat(figures, ignore_index=True)
     protected = suppress(raw, kpis)
     shown = protected[protected["segment"].isin([TOTAL, *report.segments])].reset_index(drop=True)
     rows = add_changes(shown, kpis, period, report.confidence)
+    rows = add_apart(rows, report.confidence)
     rows = add_limits(rows, kpis, period)
     rows = _add_targets(rows, kpis, report, period)
     rows = _add_benchmarks(rows, kpis, project, dataset, period)
@@ -131,7 +135,33 @@ def _check_tables(facts: dict[TableName, Frame], kpis: dict[str, Kpi], segments:
         )
 
 
-def _figures(frame: Frame, kpi: Kpi, segments: dict[str, Segment], report: Report) -> pd.DataFrame:
+def _check_values(facts: dict[TableName, Frame], kpis: dict[str, Kpi], metrics: set[str]) -> None:
+    """Refuse a `where` that picks what the data never have: a KPI must not vanish over a misspelt code.
+
+    `metrics` are those that the dataset's feeds ask for; one that was not asked in the months at hand is no error.
+    """
+    problems = []
+    for kpi_id, kpi in kpis.items():
+        columns = facts[kpi.table].collect_schema().names()
+        for column, allowed in kpi.where.items():
+            if column not in columns:
+                continue  # reduce names all missing columns
+            known = set(collect(facts[kpi.table].select(column).unique())[column].dropna().astype(str))
+            known |= metrics if column == "metric" else set()
+            problems += [
+                f"KPI `{kpi_id}`: no row of `{kpi.table}` has the {column} `{value}`{nearest(value, known)}"
+                for value in ([allowed] if isinstance(allowed, str) else allowed)
+                if value not in known
+            ]
+    if problems:
+        raise DefinitionError(
+            found="; ".join(problems),
+            expected="values of `where` that occur in the dataset, in some period",
+            do="correct `where` in the KPI's file, or take the KPI out of the report if the dataset never asks for it",
+        )
+
+
+def _figures(frame: Frame, kpi: Kpi, segments: dict[str, Segment], report: Report, period: Period) -> pd.DataFrame:
     """Return unprotected estimates of one KPI for all periods: the total and every level of every segment."""
     divisions = {TOTAL: nw.lit(TOTAL)} | {
         segment.id: nw.col(segment.column).fill_null(NOT_STATED)
@@ -147,13 +177,17 @@ def _figures(frame: Frame, kpi: Kpi, segments: dict[str, Segment], report: Repor
     is_stated = (reduced["segment"] == TOTAL) | (reduced["level"] != NOT_STATED)
     reduced = reduced[is_stated.groupby(reduced["segment"]).transform("any")].reset_index(drop=True)
     question = reduced["question"] if kpi.per_question else ""
-    figures = infer(reduced, kpi, report.confidence).join(reduced[by])
+    figures = infer(reduced, kpi, report.confidence)
+    figures = figures.join([differ_from_rest(reduced, figures, kpi, period, report.confidence), reduced[by]])
     figures = figures.assign(kpi=kpi.id, question=question, period_kind=report.period_kind)
     figures["weight_sum"] = reduced.get("w", reduced["n"])
     left_out = reduced["n_missing"].where(reduced["segment"] == TOTAL, 0)
+    still_open = reduced.get("n_open", left_out * 0).where(reduced["segment"] == TOTAL, 0)
     figures["note"] = [
-        _joined(note, f"{count} without an answer left out" if count else None)
-        for note, count in zip(figures["note"], left_out, strict=True)
+        _joined(
+            note, _counted(without, "without an answer left out"), _counted(longest, "still open, taken as longest")
+        )
+        for note, without, longest in zip(figures["note"], left_out, still_open, strict=True)
     ]
     base = figures.groupby(["question", "period", "segment"])["n"].transform("sum")
     return figures.assign(share=figures["n"] / base)
@@ -193,6 +227,10 @@ def _add_benchmarks(
             notes += [f"benchmark {best.id} is stale"] if best.is_stale else []
         rows.loc[totals, "note"] = [_joined(note, *notes) for note in rows.loc[totals, "note"]]
     return rows
+
+
+def _counted(n: int, what: str) -> str | None:
+    return f"{n} {what}" if n else None
 
 
 def _joined(*notes: str | None) -> str | None:

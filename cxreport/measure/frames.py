@@ -6,11 +6,13 @@ from pathlib import Path
 import duckdb
 import narwhals as nw
 
-from cxreport.config import Dataset, Project, Report
+from cxreport.config import Dataset, Project, Report, load_yaml
 from cxreport.engine import Frame, scan
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.periods import Period, PeriodKind
 from cxreport.schema import INSTANT, TABLES, TableName
+from cxreport.sources.registry import find_adapter
+from cxreport.sources.staging import MAPPINGS
 
 # Where a row came from matters to the validator only.
 _TRACE = ("source", "source_row", "typing_fault")
@@ -69,6 +71,16 @@ def open_facts(
         _check(wanted, customers.collect_schema().names())
         facts = {name: _with_customers(frame, customers, wanted) for name, frame in facts.items()}
     return {name: _kept(frame, period.kind, name, connection) for name, frame in facts.items()}
+
+
+def asked_metrics(project: Project, dataset: Dataset) -> set[str]:
+    """Return the metrics that the mappings of a dataset's feeds ask for, in whichever months."""
+    mappings = [
+        load_yaml(project.datasets / MAPPINGS / feed.mapping, find_adapter(feed.adapter).mapping_model, project)
+        for feed in dataset.feeds
+        if feed.mapping
+    ]
+    return {battery.metric for mapping in mappings for battery in mapping.batteries}
 
 
 def _file(project: Project, dataset: Dataset, month: Period, table: str) -> Path:

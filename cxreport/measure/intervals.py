@@ -17,6 +17,7 @@ Array = npt.NDArray[np.float64]
 
 # Halvings of an interval of at most 40 until doubles no longer separate its ends.
 _HALVINGS = 60
+_OPEN_END = "no interval: its upper end lies among the cases that are still open"
 
 
 def infer(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> pd.DataFrame:
@@ -34,7 +35,8 @@ def infer(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> pd.DataFrame:
     DataFrame
         On the same index: `n`, `n_eff` (Kish), `n_top`, `n_bottom`, `value`, `ci_low`, `ci_high`, `se`, `method`,
         `note`, in the KPI's unit (shares 0-1), and for comparisons `p_top`, `p_bottom` (class shares), `base` (the
-        number of equally weighted answers that would be as precise) and `df`. A single answer has no interval.
+        number of equally weighted answers that would be as precise) and `df`. A single answer has no interval. A
+        quantile whose rank falls among the open cases has no value.
     """
     estimators = {"net": _infer_net, "share": _infer_share, "mean": _infer_mean, "quantile": _infer_quantile}
     inferred = pd.DataFrame(
@@ -46,7 +48,7 @@ def infer(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> pd.DataFrame:
     inferred[estimated.columns] = estimated
     single = inferred["n"] < 2  # noqa: PLR2004 - spread needs two answers
     inferred.loc[single, ["ci_low", "ci_high", "se"]] = np.nan
-    inferred.loc[single, "note"] = "one answer: no interval"
+    inferred.loc[single & inferred["value"].notna(), "note"] = "one answer: no interval"
     inferred.loc[inferred["ci_low"].isna(), "method"] = "no interval"
     return inferred
 
@@ -253,14 +255,24 @@ def _infer_quantile(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[
     n = reduced["n"].to_numpy(dtype=float)
     below, above, low, high = (reduced[f"x_{name}"].to_numpy() for name in ("below", "above", "low", "high"))
     fraction = (n - 1) * kpi.quantile % 1
+    value = below + fraction * (above - below)
+    is_too_few = quantile_ranks(n, kpi.quantile, confidence)["low"].to_numpy() == 0
+    # A rank that exists and has no value lies among the open cases.
+    has_interval = ~np.isnan(value) & ~np.isnan(low) & ~np.isnan(high)
+    low, high = np.where(has_interval, low, np.nan), np.where(has_interval, high, np.nan)
+    notes = np.select(
+        [np.isnan(value), is_too_few, ~has_interval],
+        ["no figure: too many cases are still open", "too few cases for an interval", _OPEN_END],
+        default="",
+    )
     return {
         "n_eff": n,
-        "value": below + fraction * (above - below),
+        "value": value,
         "ci_low": low,
         "ci_high": high,
         "se": _positive(quantile_se(low, high, n, kpi.quantile, confidence)),
         "method": "order statistics",
-        "note": _noted(np.isnan(low), "too few cases for an interval"),
+        "note": [note or None for note in notes.tolist()],
         "base": n,
     }
 

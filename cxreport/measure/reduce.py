@@ -17,7 +17,7 @@ from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.measure.intervals import quantile_ranks
 
 # Additive over groups: totals come from summed statistics, never from averages of averages.
-_SUMS = ("n", "n_misfit", "n_top", "n_bottom", "w", "w2", "wx", "wx2", "w2x", "w2x2")
+SUMS = ("n", "n_top", "n_bottom", "w", "w2", "wx", "wx2", "w2x", "w2x2")
 _COUNTS = ("n", "n_missing", "n_misfit", "n_top", "n_bottom")
 # Group sizes and ranks share one integer, so that one membership test picks the order statistics of all groups.
 _GROUP_SIZE = 2**31
@@ -39,18 +39,20 @@ def reduce(frame: Frame, kpi: Kpi, by: Sequence[str], confidence: float) -> pd.D
     -------
     DataFrame
         One row per group with at least one valid answer, in the order of the groups: the group columns, `n` (valid
-        answers), `n_missing` (rows without an answer or a positive weight) and
+        answers, and open cases that count), `n_missing` (rows without an answer or a positive weight) and
 
         - for nets, shares and means `n_top`, `n_bottom` and the sums `w`, `w2`, `wx`, `wx2`, `w2x`, `w2x2` of weights,
           squared weights and scores; a net scores its answers +1, 0, -1 and a share 1, 0
-        - for quantiles `x_below`, `x_above`, `x_low`, `x_high`, the order statistics of `quantile_ranks`
+        - for quantiles `n_open` (open cases that count) and `x_below`, `x_above`, `x_low`, `x_high`, the order
+          statistics of `quantile_ranks`; null where the rank does not exist or falls among the open cases
 
     Raises
     ------
     DefinitionError
         When a column that the KPI or the grouping needs is not there.
     UsageError
-        When scores lie off the KPI's scale, come from another scale, or a weight is negative.
+        When scores lie off the KPI's scale, come from another scale or one whose other end is good, or a weight is
+        negative.
     """
     keys = [*by, *(["question"] if kpi.per_question and "question" not in by else [])]
     _check_columns(frame, kpi, keys)
@@ -86,14 +88,16 @@ def _sums(frame: Frame, kpi: Kpi, keys: list[str]) -> pd.DataFrame:
     scored = scored.with_columns(x=score).with_columns(
         w2=w * w, wx=w * x, wx2=w * x * x, w2x=w * w * x, w2x2=w * w * x * x
     )
-    sums = collect(scored.group_by(*keys).agg(nw.len().alias("rows"), *(nw.col(name).sum() for name in _SUMS)))
+    summed = [nw.col(name).sum() for name in (*SUMS, "n_misfit")]
+    sums = collect(scored.group_by(*keys).agg(nw.len().alias("rows"), *summed))
     sums["n_missing"] = sums["rows"] - sums["n"]
     sums = sums.drop(columns="rows").astype(dict.fromkeys(_COUNTS, "int64"))
     if sums["n_misfit"].any():
         scale = f"{kpi.scale.low:g} to {kpi.scale.high:g}" if kpi.scale else "any"
+        good = f" whose {kpi.scale.good} end is good" if kpi.scale else ""
         raise UsageError(
             found=f"answers of `{kpi.id or kpi.short}` off its scale, on another one or weighted below zero",
-            expected=f"whole scores on the scale {scale} and weights of at least zero",
+            expected=f"whole scores on the scale {scale}{good} and weights of at least zero",
             do="validate the rows first, or narrow the KPI's `where` to questions on its scale",
         )
     return sums.drop(columns="n_misfit")
@@ -103,15 +107,21 @@ def _order_statistics(frame: Frame, kpi: Kpi, keys: list[str], confidence: float
     assert kpi.column is not None
     assert kpi.quantile is not None
     values = frame.select(*keys, x=nw.col(kpi.column).cast(nw.Float64))
-    groups = collect(values.group_by(*keys).agg(n=nw.col("x").count(), rows=nw.len()))
-    groups = groups.astype({"n": "int64", "rows": "int64"})
-    groups["n_missing"] = groups.pop("rows") - groups["n"]
+    counts_open = kpi.open_cases == "longer"
+    groups = collect(values.group_by(*keys).agg(closed=nw.col("x").count(), rows=nw.len()))
+    groups = groups.astype({"closed": "int64", "rows": "int64"})
+    groups["n"] = groups["rows"] if counts_open else groups["closed"]
+    groups["n_missing"] = groups["rows"] - groups["n"]
+    groups["n_open"] = groups["n"] - groups["closed"]
+    groups = groups.drop(columns=["closed", "rows"])
     groups = groups[groups["n"] > 0].reset_index(drop=True)
     ranks = quantile_ranks(groups["n"].to_numpy(dtype=float), kpi.quantile, confidence)
     codes = ranks.add(groups["n"] * _GROUP_SIZE, axis="index").to_numpy().ravel()
-    ranked = values.filter(~nw.col("x").is_null()).with_columns(
-        rank=nw.col("x").rank("ordinal").over(*keys).cast(nw.Int64), size=nw.len().over(*keys).cast(nw.Int64)
-    )
+    # Open cases take longer than any closed one, so they hold the last ranks and the closed ones keep theirs.
+    closed = ~nw.col("x").is_null()
+    size = nw.len() if counts_open else nw.col("x").count()
+    sized = values.with_columns(size=size.over(*keys).cast(nw.Int64)).filter(closed)
+    ranked = sized.with_columns(rank=nw.col("x").rank("ordinal").over(*keys).cast(nw.Int64))
     chosen = collect(
         ranked.filter((nw.col("size") * _GROUP_SIZE + nw.col("rank")).is_in(np.unique(codes).tolist())).select(
             *keys, "rank", "x"
@@ -138,9 +148,9 @@ def _is_misfit(frame: Frame, kpi: Kpi) -> nw.Expr:
         signs = [score < scale.low, score > scale.high]
         if kpi.top:
             signs.append(score != score.round(0))
-        stored = {"scale_low": scale.low, "scale_high": scale.high}
+        stored = {"scale_low": scale.low, "scale_high": scale.high, "scale_good": scale.good}
         known = set(frame.collect_schema().names())
-        signs += [nw.col(name) != end for name, end in stored.items() if name in known]
+        signs += [(nw.col(name) != end) & ~nw.col(name).is_null() for name, end in stored.items() if name in known]
         is_off = fold(or_, signs) & ~score.is_null()
     return is_off | (nw.col(kpi.weight) < 0 if kpi.weight else nothing)
 

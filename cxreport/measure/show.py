@@ -33,7 +33,8 @@ def _line(row: dict[Hashable, Any], kpi: Kpi) -> list[str | int]:
         return [title, str(row["suppressed"]), "", "", "", ""]
     interval = f"{_text(row['ci_low'], kpi)} to {_text(row['ci_high'], kpi)}" if row["ci_low"] is not None else "none"
     verdicts = row["verdict"] or "", row["year_verdict"] or ""
-    return [title, _text(row["value"], kpi), interval, f"{row['n']:,.0f}", *verdicts]
+    value = _text(row["value"], kpi) if row["value"] is not None else "no figure"
+    return [title, value, interval, f"{row['n']:,.0f}", *verdicts]
 
 
 def counts(estimates: pd.DataFrame, period: Period) -> str:

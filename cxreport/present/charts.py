@@ -91,7 +91,7 @@ def segments(pack: Pack, kpi: Kpi, page: int = 1) -> Picture | Markdown:
         _draw_total(axes, total, kpi)
         for place, (label, level) in enumerate(rows):
             if level:
-                _draw_level(axes, place, level, total, kpi)
+                _draw_level(axes, place, level, kpi)
             else:
                 _write(axes, label, place, weight="bold")
         _list_down(axes, [label if level else "" for label, level in rows], kpi)
@@ -107,8 +107,8 @@ def before_after(pack: Pack, kpi: Kpi, segment: str) -> Picture | Markdown:
         return Markdown(tables.NO_EARLIER)
     levels = sorted(levels, key=lambda level: (level.change or 0, level.level))[:_MOST_ROWS]
     caption = _lines(
-        f"Open dot: {pack.period.previous.label}. Full dot: {pack.period.label}, in colour where the change is too "
-        f"large for chance. {_source(pack)}"
+        f"Open dot: {pack.period.previous.label}. Full dot: {pack.period.label}, in colour where the change is more "
+        f"than chance usually makes. {_source(pack)}"
     )
     with themed():
         title = f"{kpi.short} by {one_line(pack.segment_name(segment))}"
@@ -180,11 +180,11 @@ def _draw_total(axes: Axes, total: Figure, kpi: Kpi) -> None:
     _write_beside(axes, text, (at, -0.6), (0, 2), color=MUTED, size=SMALL, ha="center", va="bottom")
 
 
-def _draw_level(axes: Axes, place: int, level: Figure, total: Figure, kpi: Kpi) -> None:
+def _draw_level(axes: Axes, place: int, level: Figure, kpi: Kpi) -> None:
     if hidden := tables.mask(level, kpi):
         _write(axes, hidden, place, color=MUTED, style="italic")
         return
-    side = tables.side(level, total)
+    side = tables.side(level)
     colour = MUTED if side is None else ACCENT if (side == "above") == kpi.higher_is_better else WARNING
     at = _scaled(level.value, kpi)
     axes.errorbar(at, place, xerr=_reach(level, kpi), color=colour, marker="o", markersize=5, linewidth=1.5)

@@ -1,17 +1,25 @@
 """What stands behind the figures: definitions, what was left out, bases, benchmarks, where everything comes from."""
 
+from collections import Counter
+
 from cxreport.config import Kpi
 from cxreport.measure.benchmarks import judge
 from cxreport.present import tables
 from cxreport.present.markup import Markdown, escape_markdown, pipe_table
-from cxreport.present.pack import Pack
+from cxreport.present.pack import ALL, Pack
 from cxreport.validate.verdict import MissingCount
 
-_INTERVALS = {
-    "adjusted_wald": "adjusted Wald: three imagined answers steady small samples (Rocks 2016)",
-    "wilson": "Wilson score interval for a share (Wilson 1927)",
+# The methods of `estimates` in plain words.
+_METHODS = {
+    "adjusted Wald": "adjusted Wald: three imagined answers steady small samples (Rocks 2016)",
+    "score": "score interval, where a class of answers is empty",
+    "score on the effective base": "score interval on the effective base, where a class of answers is empty",
+    "Taylor linearisation, t": "Student's t, with the standard error of weighted answers by Taylor linearisation",
+    "Wilson": "Wilson score interval for a share (Wilson 1927)",
+    "Wilson on the effective base, t": "Wilson score interval on the effective base of weighted answers, with t",
     "t": "Student's t interval for a mean",
-    "order_statistic": "between two of the sorted values, chosen by the binomial distribution",
+    "order statistics": "between two of the sorted values, chosen by the binomial distribution",
+    "no interval": "none where the answers are too few or all alike",
 }
 
 
@@ -111,7 +119,11 @@ def benchmarks(pack: Pack) -> Markdown:
     for kpi in pack.kpis.values():
         for judged in judge(kpi, pack.dataset, pack.period, pack.benchmarks):
             entry = pack.benchmarks.loc[judged.id]
-            shown = f"{tables.value_text(judged.value, kpi)}" if judged.fits else f"refused: {judged.reason}"
+            shown = (
+                f"{tables.value_text(judged.value, kpi)}"
+                if judged.fits
+                else f"refused: {judged.reason.replace('_', ' ')}"
+            )
             rows.append(
                 [
                     escape_markdown(kpi.short),
@@ -158,12 +170,22 @@ def _facts(kpi: Kpi, pack: Pack) -> dict[str, str]:
         "Denominator": kpi.denominator,
         "Left out": "; ".join(kpi.exclusions),
         "Scale": scale,
-        "Interval": f"{pack.confidence}, {_INTERVALS[kpi.interval]}",
+        "Interval": _intervals(kpi, pack),
         "Target": "" if target is None else tables.value_text(target, kpi),
         "Owner": f"{kpi.owner}; checked by {kpi.checker}",
         "Reviewed": f"{kpi.reviewed.isoformat()}, next {kpi.next_review.isoformat()}; version {kpi.version}",
     }
     return {term: escape_markdown(text) for term, text in texts.items() if text}
+
+
+def _intervals(kpi: Kpi, pack: Pack) -> str:
+    """Return how the intervals of a KPI in the reported period were made, the way of most figures first."""
+    figures = (figure for segment in (ALL, *pack.segments) for figure in pack.figures(kpi.id, segment))
+    used = Counter(figure.method for figure in figures if figure.is_shown and figure.method)
+    ways = sorted(used, key=lambda method: (-used[method], method))
+    if not ways:
+        return "not measured in this period"
+    return f"{pack.confidence}, " + "; for some groups ".join(_METHODS.get(method, method) for method in ways)
 
 
 def _terms(facts: dict[str, str]) -> str:

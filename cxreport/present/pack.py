@@ -15,7 +15,7 @@ from cxreport.errors import UsageError, nearest
 from cxreport.measure.benchmarks import last_day_of, read_benchmarks
 from cxreport.periods import Period
 from cxreport.sources import question_titles
-from cxreport.validate.verdict import Verdict, read_verdict
+from cxreport.validate import Verdict, read_verdict, require_publishable
 
 ALL = "all"
 _COUNTS = {"n", "n_top", "n_bottom"}
@@ -54,6 +54,9 @@ class Figure:
     year_p_value: float | None
     year_q_value: float | None
     year_verdict: str | None
+    apart_p_value: float | None
+    apart_q_value: float | None
+    apart: str | None
     usual_low: float | None
     usual_mid: float | None
     usual_high: float | None
@@ -241,7 +244,8 @@ def open_pack(report: str, period: str = "", root: str = "") -> Pack:
     root
         The project's folder; empty to look for it from here upwards.
 
-    Raises `UsageError` when nothing is measured for them, `DefinitionError` for a wrong definition.
+    Raises `UsageError` when nothing is measured for them, `DefinitionError` for a wrong definition, `GateError` when
+    the verdict on the data is to stop.
     """
     project = Project(Path(root).resolve()) if root else Project.find()
     definition = load_report(project, report)
@@ -260,7 +264,7 @@ def open_pack(report: str, period: str = "", root: str = "") -> Pack:
         segments=load_segments(project, dict.fromkeys([*definition.segments, *definition.mix_segments])),
         estimates=read_table(folder / "estimates.parquet"),
         mix=read_table(folder / "mix.parquet"),
-        verdict=read_verdict(project, dataset.id, chosen),
+        verdict=require_publishable(read_verdict(project, dataset.id, chosen)),
         question_titles=question_titles(project, dataset),
         benchmarks=read_benchmarks(project),
     )

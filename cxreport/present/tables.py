@@ -3,6 +3,7 @@
 Formats return plain text without any mark-up; whatever comes from data is escaped where it enters a table.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -13,6 +14,7 @@ from cxreport.present.pack import ALL, Figure, MixRow, Pack
 MINUS = "\u2212"
 NO_FIGURE = "no figure"
 _HOUR, _DAY = 60, 24 * 60
+_COUNT = re.compile(r"^\d+")  # what opens a note
 _ROWS = {"answers": "answers", "invitations": "invitations", "tickets": "cases"}
 
 
@@ -153,6 +155,10 @@ def change_interval_text(figure: Figure, kpi: Kpi, *, year: bool = False) -> str
     )
     if figure.is_hidden or low is None or high is None:
         return ""
+    return _signed_interval_text(low, high, kpi)
+
+
+def _signed_interval_text(low: float, high: float, kpi: Kpi) -> str:
     return f"{signed_text(low, kpi)} to {signed_text(high, kpi)}"
 
 
@@ -166,14 +172,12 @@ def is_better(kpi: Kpi, verdict: str | None) -> bool:
     return verdict == ("rose" if kpi.higher_is_better else "fell")
 
 
-def side(figure: Figure, total: Figure) -> str | None:
-    """Return `above` or `below` when a figure's interval lies wholly on one side of the total, else `None`.
+def side(figure: Figure) -> str | None:
+    """Return `above` or `below` when a level differs from everyone else by its corrected test, else `None`.
 
     Nothing is said of a figure on a low base.
     """
-    if not figure.is_shown or figure.low_base or total.value is None or figure.ci_low is None or figure.ci_high is None:
-        return None
-    return "below" if figure.ci_high < total.value else "above" if figure.ci_low > total.value else None
+    return figure.apart if figure.is_shown and not figure.low_base else None
 
 
 def is_alarming(kpi: Kpi, figure: Figure) -> bool:
@@ -198,14 +202,32 @@ def target_text(figure: Figure, kpi: Kpi) -> str:
 
 
 def benchmark_text(pack: Pack, figure: Figure, kpi: Kpi) -> str:
-    """Return the benchmark with its year and the gap, e.g. `benchmark 30 (2024): 8 points below`; empty when none."""
+    """Return the benchmark with its year and the gap, e.g. `benchmark 30 (2024): 8 points below`; empty when none.
+
+    "Above" and "below" stand only where the interval of the gap leaves out zero.
+    """
     if figure.benchmark is None or figure.benchmark_value is None or figure.is_hidden:
         return ""
     said = f"benchmark {value_text(figure.benchmark_value, kpi)} ({pack.benchmark_year(figure.benchmark)})"
+    low, high = _gap_interval(figure)
     if figure.gap is None:
         return said
-    side = "above" if figure.gap > 0 else "below"
-    return f"{said}: {size_text(figure.gap, kpi)} {side}" if figure.gap else f"{said}: the same"
+    if low is None or high is None or low <= 0 <= high:
+        return f"{said}: not distinguishable from the benchmark"
+    return f"{said}: {size_text(figure.gap, kpi)} {'above' if low > 0 else 'below'}"
+
+
+def gap_interval_text(figure: Figure, kpi: Kpi) -> str:
+    """Return the interval of the gap to the benchmark, taken as exact, e.g. `+7.4 to +14.5`; empty when none."""
+    low, high = _gap_interval(figure)
+    return "" if figure.is_hidden or low is None or high is None else _signed_interval_text(low, high, kpi)
+
+
+def _gap_interval(figure: Figure) -> tuple[float | None, float | None]:
+    """Return the KPI's interval minus the benchmark, which is taken as exact."""
+    if figure.benchmark_value is None or figure.ci_low is None or figure.ci_high is None:
+        return None, None
+    return figure.ci_low - figure.benchmark_value, figure.ci_high - figure.benchmark_value
 
 
 def share_text(share: float | None) -> str:
@@ -235,11 +257,11 @@ def _rounded(value: Decimal, digits: int) -> Decimal:
 
 
 def kpi_table(pack: Pack) -> Markdown:
-    """Return one row a KPI that is not asked per question: value and changes with their intervals, and the base."""
+    """Return one row a KPI that is not asked per question: base, and value and changes with their intervals."""
     figures = [(kpi, figure) for kpi in pack.kpis.values() if (figure := pack.total(kpi.id))]
-    head, align = ["KPI", "Value, interval, base"], "lr"
+    head, align = ["KPI, base", "Value, interval"], "lr"
     rows = [
-        [escape_markdown(kpi.title), _valued(figure, kpi, detailed=True) + second(base_text(figure, kpi))]
+        [escape_markdown(kpi.title) + second(base_text(figure, kpi)), _valued(figure, kpi, detailed=True)]
         for kpi, figure in figures
     ]
     # A column that says "no earlier figure" in every row tells nothing.
@@ -262,13 +284,27 @@ def targets_table(pack: Pack) -> Markdown:
             escape_markdown(kpi.title),
             _valued(figure, kpi),
             target_text(figure, kpi) or "none set",
-            escape_markdown(benchmark_text(pack, figure, kpi)) or "none comparable",
+            _benchmarked(pack, figure, kpi) or "none comparable",
         ]
         for kpi, figure in figures
         if target_text(figure, kpi) or benchmark_text(pack, figure, kpi)
     ]
     empty = "No KPI of this report has a target or a comparable benchmark."
-    return _table(["KPI", "Value", "Target", "Benchmark"], rows, "lrll", empty=empty)
+    return _table(["KPI", "Value", "Target", "Benchmark, taken as exact"], rows, "lrll", empty=empty)
+
+
+def notes(pack: Pack) -> Markdown:
+    """Return what measuring noted of the totals, such as answers left out; empty when nothing was.
+
+    Benchmarks have their own table in the method, so their notes are not repeated.
+    """
+    noted: dict[str, list[str]] = {}
+    for kpi in pack.kpis.values():
+        figure = pack.total(kpi.id)
+        if figure and not figure.is_hidden and (note := _note(figure)):
+            noted.setdefault(note, []).append(kpi.short)
+    lines = [f"- {escape_markdown(', '.join(names))}: {escape_markdown(note)}." for note, names in noted.items()]
+    return Markdown("\n".join(["Noted of these figures:", "", *lines]) if lines else "")
 
 
 def answers_table(pack: Pack) -> Markdown:
@@ -341,13 +377,13 @@ def segment_tables(pack: Pack, kpi: Kpi) -> Markdown:
 
 
 def stand_outs(pack: Pack, kpi: Kpi, limit: int = 6) -> Markdown:
-    """Return the levels furthest from the total among those whose interval lies wholly on one side of it."""
+    """Return the levels furthest from the total among those that differ from everyone else by their corrected test."""
     total = pack.total(kpi.id)
     found = []
     for segment in pack.segments:
         for figure in pack.figures(kpi.id, segment):
-            if total and (place := side(figure, total)):
-                assert figure.value is not None and total.value is not None  # noqa: PT018
+            place = side(figure)
+            if place and total and total.value is not None and figure.value is not None:
                 found.append((figure.value - total.value, figure, place))
     found.sort(key=lambda item: (-abs(item[0]), item[1].segment, item[1].level))
     rows = [
@@ -361,7 +397,9 @@ def stand_outs(pack: Pack, kpi: Kpi, limit: int = 6) -> Markdown:
     ]
     whole = value_text(total.value, kpi) if total else NO_FIGURE
     head = ["Group", escape_markdown(kpi.short), f"Against all ({whole})", "Base"]
-    return _table(head, rows, "lrlr", empty="No group stands apart from the total.")
+    compared = any(f.apart_p_value is not None for segment in pack.segments for f in pack.figures(kpi.id, segment))
+    none = "No group differs from everyone else by more than chance usually makes."
+    return _table(head, rows, "lrlr", empty=none if compared else "Groups were not compared with everyone else.")
 
 
 def changes_table(pack: Pack) -> Markdown:
@@ -387,6 +425,16 @@ def changes_table(pack: Pack) -> Markdown:
         ]
     empty = "No group shows a detectable change." if pack.has_past else NO_EARLIER
     return _table(["KPI", "Group", "Value", "Change", "Base"], rows, "llrlr", empty=empty)
+
+
+def reading_changes(pack: Pack) -> Markdown:
+    """Return how the words for changes and their intervals go together; empty without an earlier period."""
+    if not pack.has_past:
+        return Markdown("")
+    return Markdown(
+        "Words such as *rose* and *fell* allow for all comparisons of the report, so a change whose own interval "
+        "leaves out zero can still read *no detectable change*."
+    )
 
 
 def mix_table(pack: Pack, segment: str) -> Markdown:
@@ -456,6 +504,16 @@ def _valued(figure: Figure, kpi: Kpi, *, detailed: bool = False) -> str:
 
 def _changed(figure: Figure, kpi: Kpi, *, year: bool = False) -> str:
     return change_text(figure, kpi, year=year) + second(change_interval_text(figure, kpi, year=year))
+
+
+def _benchmarked(pack: Pack, figure: Figure, kpi: Kpi) -> str:
+    return escape_markdown(benchmark_text(pack, figure, kpi)) + second(gap_interval_text(figure, kpi))
+
+
+def _note(figure: Figure) -> str:
+    """Return a figure's note without what it says of benchmarks, with a comma in thousands."""
+    parts = [part for part in (figure.note or "").split("; ") if part and not part.startswith("benchmark ")]
+    return "; ".join(_COUNT.sub(lambda count: number(int(count[0])), part) for part in parts)
 
 
 def _group(pack: Pack, figure: Figure) -> str:

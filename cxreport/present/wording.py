@@ -10,7 +10,13 @@ from cxreport.present.pack import ALL, Figure, MixRow, Pack
 
 # A shift of the mix explains a move when at least this part of it is mix.
 _MIX_EXPLAINS = 0.5
-_NOTHING = "No group moved the wrong way, no KPI is outside its usual range and no target is missed."
+# A mix that explains less than this part of a move did not shift worth telling.
+_MIX_STILL = 0.1
+_NOTHING_MOVED = "No group moved the wrong way and no KPI is outside its usual range."
+_SPLIT = (
+    "A total can move because groups changed, or because other groups answered. The change is split into both parts; "
+    "they add up to it."
+)
 _MOST_ITEMS = 4
 _MOST_NAMES = 3
 # Ranks of what to look at; what moved the wrong way comes first, with rank 0.
@@ -25,7 +31,7 @@ def headline(pack: Pack) -> Markdown:
 
 
 def mix_sentence(pack: Pack) -> str:
-    """Return the sentence that a change comes from a changed mix of answers; empty when it does not.
+    """Return what a changed mix of answers would do by itself; empty when it does not explain the change.
 
     It does when no level of the segment moved the same way by its verdict and the mix accounts for at least half of
     the change. Of several such segments the one with the largest effect speaks.
@@ -35,7 +41,7 @@ def mix_sentence(pack: Pack) -> str:
     total = pack.mix_total(segment) if segment else None
     if figure is None or segment is None or total is None:
         return ""
-    return _mix_words(pack, segment, figure, _part_of(total, figure))
+    return _mix_words(pack, segment, figure, total)
 
 
 def look_at(pack: Pack, limit: int = _MOST_ITEMS) -> Markdown:
@@ -47,7 +53,8 @@ def look_at(pack: Pack, limit: int = _MOST_ITEMS) -> Markdown:
     found = [item for kpi in pack.kpis.values() if (item := _item(pack, kpi))]
     found.sort(key=lambda item: (item.rank, -item.size, item.kpi))
     if not found:
-        return Markdown(_NOTHING if pack.has_past else f"{tables.NO_EARLIER} No target is missed.")
+        targets = "No target is missed." if pack.report.targets else "No target is set."
+        return Markdown(f"{_NOTHING_MOVED if pack.has_past else tables.NO_EARLIER} {targets}")
     return Markdown("\n".join(f"{place}. {item.text}" for place, item in enumerate(found[:limit], start=1)))
 
 
@@ -83,14 +90,18 @@ def _hidden_groups(pack: Pack) -> list[str]:
 
 
 def mix_summary(pack: Pack) -> Markdown:
-    """Return whether a changed mix of answers explains the leading KPI's change, in one sentence."""
+    """Return whether a changed mix of answers explains the leading KPI's change, and which divisions show no shift."""
     if not any(pack.mix_total(segment) for segment in pack.report.mix_segments):
         return Markdown(tables.NO_EARLIER)
     figure = pack.total(pack.leading.id)
     if figure is None or figure.verdict not in {"rose", "fell"}:
         short = escape_markdown(pack.leading.short)
-        return Markdown(f"{short} shows no detectable change, so the parts below may be chance as well.")
-    return Markdown(mix_sentence(pack) or "A changed mix of answers does not account for most of the change.")
+        said = f"{short} shows no detectable change, so the parts below may be chance as well."
+    elif sentence := mix_sentence(pack):
+        said = " ".join(part for part in (sentence, _still_sentence(pack, figure)) if part)
+    else:
+        said = "A changed mix of answers does not account for most of the change."
+    return Markdown(f"{_SPLIT}\n\n{said}")
 
 
 # --- the headline --------------------------------------------------------------------------------
@@ -107,7 +118,7 @@ def _first_sentence(pack: Pack, figure: Figure | None) -> str:
         case "rose" | "fell" if figure.change is not None:
             size = tables.size_text(figure.change, kpi, long=True)
             return (
-                f"{short} {figure.verdict} {size} to {value} ({interval}) in {period}, a change too large for chance."
+                f"{short} {figure.verdict} {size} to {value} ({interval}) in {period}, more than chance usually makes."
             )
         case "no detectable change":
             since = pack.period.previous.label
@@ -153,17 +164,28 @@ def _part_of(total: MixRow, figure: Figure) -> float:
     return (total.mix_effect or 0) / figure.change if figure.change else 0.0
 
 
-def _mix_words(pack: Pack, segment: str, figure: Figure, part: float) -> str:
-    """Say that the mix of one segment moved the total, naming the levels that pulled it."""
-    move, side = ("fall", "lower") if figure.verdict == "fell" else ("rise", "higher")
+def _mix_words(pack: Pack, segment: str, figure: Figure, total: MixRow) -> str:
+    """Say what the mix of one segment would do by itself, naming the levels that pull; the split proves no cause."""
+    move, push, side = ("fall", "lower", "lower") if figure.verdict == "fell" else ("rise", "raise", "higher")
     title, short = (escape_markdown(text) for text in (pack.segment_name(segment), pack.leading.short))
-    opening = f"No {title} {figure.verdict} detectably: the {move} comes from "
-    pulling = _pulling(pack, segment, figure)
-    if not pulling:
-        return f"{opening}a changed mix of answers by {title}."
-    names, shares = pulling
-    ending = "" if part >= 1 else f" This accounts for {tables.share_text(part)} of the {move}."
-    return f"{opening}more answers from {names} ({shares}), where {short} is {side}.{ending}"
+    shift = f"The changed mix of answers by {title}"
+    if pulling := _pulling(pack, segment, figure):
+        names, shares = pulling
+        shift = f"The shift of answers towards {names} ({shares}), where {short} is {side},"
+    part = _part_of(total, figure)
+    size = tables.size_text(total.mix_effect or 0, pack.leading, long=True)
+    whole = "" if part >= 1 else f", {tables.share_text(part)} of the {move}"
+    return f"{shift} would by itself {push} {short} by {size}{whole}; no {title} {figure.verdict} detectably."
+
+
+def _still_sentence(pack: Pack, figure: Figure) -> str:
+    """Return the divisions whose mix did not shift, beside the one whose mix did; empty when there is none."""
+    still = [
+        escape_markdown(pack.segment_name(name))
+        for name in pack.report.mix_segments
+        if (total := pack.mix_total(name)) and not total.is_hidden and abs(_part_of(total, figure)) < _MIX_STILL
+    ]
+    return f"The shares by {_joined(still)} show no such shift." if still else ""
 
 
 def _shift(pack: Pack) -> tuple[str, str] | None:
@@ -212,15 +234,15 @@ def _item(pack: Pack, kpi: Kpi) -> _Item | None:
     facts: list[tuple[int, float, str]] = []
     worse = _worse(pack, kpi)
     if kpi == pack.leading and (shift := _shift(pack)):
-        # Its groups inherit the shift of the mix, so they would only repeat it.
         names, shares = shift
         facts.append(
             (0, _severity(total, kpi), f"**{escape_markdown(kpi.short)}: more answers from {names}** ({shares})")
         )
+        facts += _moved_too(pack, worse[: _MOST_NAMES - 1], kpi)
         asked = f"why do more answers come from {names}?"
     elif worse:
         facts.append((0, _severity(worse[0], kpi), _fell(pack, worse[0], kpi)))
-        facts += [(0, 0.0, f"{_named(pack, level)} {tables.change_text(level, kpi)}") for level in worse[1:_MOST_NAMES]]
+        facts += _moved_too(pack, worse[1:_MOST_NAMES], kpi)
         asked = f"what changed for {_named(pack, worse[0])} since {pack.period.previous.label}?"
     elif total and total.is_shown and tables.is_worse(kpi, total.verdict):
         facts.append((0, _severity(total, kpi), _fell(pack, total, kpi)))
@@ -240,6 +262,11 @@ def _worse(pack: Pack, kpi: Kpi) -> list[Figure]:
     """Return the groups in which a KPI moved the wrong way, largest first."""
     worse = [level for level in _levels(pack, kpi) if tables.is_worse(kpi, level.verdict)]
     return sorted(worse, key=lambda level: (-_severity(level, kpi), level.segment, level.level))
+
+
+def _moved_too(pack: Pack, levels: Sequence[Figure], kpi: Kpi) -> list[tuple[int, float, str]]:
+    """Return further groups that moved the wrong way, in short."""
+    return [(0, 0.0, f"{_named(pack, level)} {tables.change_text(level, kpi)}") for level in levels]
 
 
 def _facts_of_total(total: Figure, kpi: Kpi) -> list[tuple[int, float, str]]:

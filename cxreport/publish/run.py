@@ -13,7 +13,7 @@ from pathlib import Path
 import cxreport
 from cxreport import sources
 from cxreport.config import Dataset, Project, Report, load_dataset, load_kpis, load_segments
-from cxreport.errors import DefinitionError, UsageError, listed
+from cxreport.errors import DefinitionError, RunError, UsageError, listed
 from cxreport.periods import Period
 from cxreport.publish import archive, atomic, document, manifest, notebooks, render
 from cxreport.publish.notebooks import Notebook, Value
@@ -108,6 +108,7 @@ def run(
     RunError
         When a notebook, the renderer or the disk fails. The earlier issue is left as it was in every case.
     """
+    _require_months(report)
     if period:
         _require_kind(report, period)
     engine = render.choose(renderer)
@@ -139,9 +140,31 @@ def run(
                 started=started,
                 finished=datetime.now(started.tzinfo),
             )
-        archive.write_index(project.output)
+        _write_index(project)
     pack = project.published(report.id, issue.period)
     return Published(html=pack / archive.HTML, pdf=pack / archive.PDF)
+
+
+def _require_months(report: Report) -> None:
+    """Refuse other kinds of period at once: verdicts exist per month, and nothing combines them yet."""
+    if report.period_kind != "month":
+        raise DefinitionError(
+            found=f"`period_kind: {report.period_kind}` in the report `{report.id}`",
+            expected="`month`, the only kind that can be published so far",
+            do="set `period_kind: month`; `cxreport measure` also computes quarters and years",
+        )
+
+
+def _write_index(project: Project) -> None:
+    """Renew the archive page; the issue itself is in place by now, and the message must not say otherwise."""
+    try:
+        archive.write_index(project.output)
+    except OSError as error:
+        raise RunError(
+            found=f"the archive page could not be written ({error.strerror or type(error).__name__})",
+            expected="room on the disk and `reports/output/` that can be written",
+            do="make room and run again; the new issue itself is published",
+        ) from error
 
 
 def provide_sample(project: Project, dataset: Dataset, tell: Tell) -> None:
@@ -158,16 +181,14 @@ def provide_sample(project: Project, dataset: Dataset, tell: Tell) -> None:
 def choose_period(project: Project, report: Report, dataset: Dataset, period: Period | None, as_of: date) -> Period:
     """Return the period to report: the wanted one if the staged rows cover it, or the last complete one.
 
-    `as_of` counts only where the dataset states one, which it then replaces: without that, the responses themselves
-    tell how far the data reach. Raises `UsageError` naming the range that is covered.
+    `as_of` is the day the exports were taken, which tells how far the data reach. Raises `UsageError` naming the range
+    that is covered, and `GateError` when no period is named and the last complete month has no responses.
     """
-    if dataset.as_of:
-        dataset = dataset.model_copy(update={"as_of": as_of})
     if period:
         _require_kind(report, period)
     months = sources.covered_months(project, dataset)
     if not months or period is None:
-        return _last_complete(sources.last_complete_month(project, dataset), report)
+        return _last_complete(sources.last_complete_month(project, dataset, as_of), report)
     if any(month.start < period.end and period.start < month.end for month in months):
         return period
     first, last = (Period.containing(month.start, report.period_kind).id for month in (months[0], months[-1]))
@@ -238,8 +259,13 @@ def _execute(project: Project, issue: _Issue, folder: Path, tell: Tell) -> Verdi
         tell(f"Executing {notebook.name}")
         execute([notebook])
     tell(f"Executing {', '.join(notebook.name for notebook in issue.plan.present)}")
-    execute(issue.plan.present, processes=len(os.sched_getaffinity(0)))
+    execute(issue.plan.present, processes=_processors())
     return verdict
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _provenance(issue: _Issue, verdict: Verdict, inputs: manifest.Inputs) -> dict[str, str]:
@@ -264,6 +290,7 @@ def _render(
         [folder / AUDIENCE / "notebooks" / notebook.path.name for notebook in issue.plan.present],
         title=report.title,
         subtitle=f"{report.organisation}, {issue.period.label}",
+        author=report.organisation,
         provenance=provenance,
     )
     with tempfile.TemporaryDirectory(prefix="cx-") as scratch:

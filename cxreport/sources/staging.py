@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from cxreport import config, engine
 from cxreport.config import Dataset, Feed, Project
-from cxreport.errors import DefinitionError, GateError, UsageError
+from cxreport.errors import DefinitionError, GateError, UsageError, listed
 from cxreport.periods import Period
 from cxreport.schema import TABLES, TableName
 from cxreport.sources.adapter import Adapter, Delivery
@@ -61,24 +61,38 @@ def covered_months(project: Project, dataset: Dataset) -> list[Period]:
     return sorted({Period.containing(day, "month") for day in _days(project, dataset)})
 
 
-def last_complete_month(project: Project, dataset: Dataset) -> Period:
-    """Return the latest covered month that was over when the data were delivered.
+def last_complete_month(project: Project, dataset: Dataset, as_of: date | None = None) -> Period:
+    """Return the latest month that was over when the data were delivered, which the responses must cover.
 
-    The data are known to reach to the latest response, and to the day before `Dataset.as_of` where that is stated;
-    responses dated on or after the day that follows `as_of` do not count, because they cannot be true.
-    Raises `UsageError` when nothing is staged, `GateError` when no covered month is complete.
+    The data are known to reach to the latest row of any dated table, and to the day before `as_of` (by default
+    `Dataset.as_of`) where that is known; rows dated after `as_of` do not count, because they cannot be true.
+    Raises `UsageError` when nothing is staged, `GateError` when no covered month is complete or when the latest
+    complete month has no responses: the month before must not appear in its place.
     """
-    known = [day for day in _days(project, dataset) if dataset.as_of is None or day <= dataset.as_of]
-    reached = max([*known, *([dataset.as_of - timedelta(days=1)] if dataset.as_of else [])], default=date.min)
-    months = {Period.containing(day, "month") for day in known}
-    complete = [month for month in months if month.end - timedelta(days=1) <= reached]
-    if not complete:
+    taken = as_of or dataset.as_of
+    days = {table: [day for day in found if not taken or day <= taken] for table, found in _dated(project, dataset)}
+    reached = max(
+        [*(max(found) for found in days.values() if found), *([taken - timedelta(days=1)] if taken else [])],
+        default=date.min,
+    )
+    covered = {Period.containing(day, "month") for day in days["responses"]}
+    if not any(month.end <= reached + timedelta(days=1) for month in covered):
         raise GateError(
             found=f"no complete month of responses in dataset `{dataset.id}`",
             expected="responses up to the last day of a month, or `as_of` after its end",
             do="wait for the rest of the month's data, state `as_of` in the dataset, or name the period to report",
         )
-    return max(complete)
+    newest = Period.containing(reached + timedelta(days=1), "month").previous
+    if newest not in covered:
+        feeds = listed(_response_feeds(project, dataset))
+        others = [table for table, found in days.items() if any(newest.start <= day < newest.end for day in found)]
+        raise GateError(
+            found=f"the feed {feeds} has no responses in {newest}"
+            + (f" while there are {' and '.join(others)} of that month" if others else ""),
+            expected=f"responses up to {newest}, the last month that is over; they end with {max(covered)}",
+            do="have the feed's owner deliver that month, or name the period to report with --period",
+        )
+    return newest
 
 
 def question_titles(project: Project, dataset: Dataset) -> dict[str, str]:
@@ -234,14 +248,33 @@ def _about(reader: _Reader, files: list[_File]) -> dict[str, Any]:
 # --- reading staged rows -------------------------------------------------------------------------
 
 
-def _days(project: Project, dataset: Dataset) -> list[date]:
-    """Return the distinct days with responses, in the dataset's time zone, sorted."""
-    path = project.staged(dataset.id) / "responses.parquet"
+def _days(project: Project, dataset: Dataset, table: TableName = "responses") -> list[date]:
+    """Return the distinct days on which a table has rows, in the dataset's time zone, sorted."""
+    by = TABLES[table].dated_by
+    dated = _staged(project, dataset, table, str(by)).dropna()
+    return sorted(set(dated.dt.tz_convert(dataset.time_zone).dt.date.unique()))
+
+
+def _dated(project: Project, dataset: Dataset) -> Iterator[tuple[TableName, list[date]]]:
+    """Yield the days of the responses and of every other staged table with dates of its own."""
+    for name, table in TABLES.items():
+        path = project.staged(dataset.id) / f"{name}.parquet"
+        if name == "responses" or (table.dated_by and not table.parent and path.is_file()):
+            yield name, _days(project, dataset, name)
+
+
+def _response_feeds(project: Project, dataset: Dataset) -> list[str]:
+    """Return the feeds that delivered responses: `source` is feed/file."""
+    return sorted({source.partition("/")[0] for source in _staged(project, dataset, "responses", "source").unique()})
+
+
+def _staged(project: Project, dataset: Dataset, table: TableName, column: str) -> pd.Series:
+    path = project.staged(dataset.id) / f"{table}.parquet"
     if not path.is_file():
         raise UsageError(
-            found=f"no staged responses of dataset `{dataset.id}`",
-            expected="`responses.parquet` in its staged folder",
+            found=f"no staged {table} of dataset `{dataset.id}`",
+            expected=f"`{table}.parquet` in its staged folder",
             do="run `cxreport ingest` first",
         )
-    responded = pq.read_table(path, columns=["responded_at"])["responded_at"].to_pandas().dropna()
-    return sorted(set(responded.dt.tz_convert(dataset.time_zone).dt.date.unique()))
+    values: pd.Series = pq.read_table(path, columns=[column])[column].to_pandas()
+    return values

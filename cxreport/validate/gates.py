@@ -8,7 +8,7 @@ import pandas as pd
 
 from cxreport.config import Dataset
 from cxreport.schema import TABLES, TableName
-from cxreport.validate.rows import Calendar, Judged
+from cxreport.validate.rows import Calendar, Flags, Judged, known_customers
 from cxreport.validate.suites import Rule, Suites
 from cxreport.validate.verdict import GateOutcome
 
@@ -18,6 +18,8 @@ _WORDS = {  # how a number is written, and what follows one and several
     "n_rows": ("{:,.0f}", "row", "rows"),
     "share_of_usual": ("{:.0%}", "of the rows of a usual month", "of the rows of a usual month"),
     "days_covered_share": ("{:.0%}", "of the days of the month", "of the days of the month"),
+    "accepted_share": ("{:.1%}", "accepted rows", "accepted rows"),
+    "known_customer_share": ("{:.1%}", "rows of known customers", "rows of known customers"),
     "period": ("{}", "", ""),
     "": ("{:,.0f}", "month since the first delivery", "months since the first delivery"),
 }
@@ -31,8 +33,10 @@ def judge_feeds(
     A measure that is empty in a month, such as the usual month of a feed without history, has no outcome there.
     """
     outcomes: dict[int, list[GateOutcome]] = {}
+    # A short list of customers matters only where answers take their segments from it.
+    customers = judged.get("customers") if dataset.segments_from_customers else None
     for feed in dataset.feeds:
-        profile = profile_feed(feed.id, judged, calendar)
+        profile = profile_feed(feed.id, judged, calendar, customers=customers)
         rules = suites.of_feed(feed.id)
         findings = suites.run(rules, profile, calendar.as_of_end)
         for rule in rules:
@@ -47,45 +51,72 @@ def judge_feeds(
     return outcomes
 
 
-def profile_feed(feed: str, judged: Mapping[TableName, Judged], calendar: Calendar) -> pd.DataFrame:
+def profile_feed(
+    feed: str, judged: Mapping[TableName, Judged], calendar: Calendar, *, customers: Judged | None = None
+) -> pd.DataFrame:
     """Measure a feed: one row per month from its first delivery to the reported month, by month number.
 
-    Columns: `period`; `n_rows`; `share_of_usual`, the rows over the median of up to six months before, empty with
-    fewer than three; `days_covered_share`, the share (0-1) of the month's days with at least one row. A feed of a table
-    without dates has the reported month and its number of rows only; one that never delivered has no row at all.
-    Answers are not counted, because their responses are.
+    Columns: `period`; `n_rows`, the accepted rows; `share_of_usual`, these over their median in up to six months
+    before, empty with fewer than three; `days_covered_share`, the share (0-1) of the month's days with at least one of
+    them; `accepted_share`, their share (0-1) of the delivered rows, empty without any; `known_customer_share`, the
+    share (0-1) of accepted rows with a customer that stands in the accepted `customers`, empty without such rows or
+    list. A feed of a table without dates has the reported month, without usual month and days; one that never
+    delivered has no row at all. Answers are not counted, because their responses are.
     """
-    rows = {name: table.feeds == feed for name, table in judged.items() if not TABLES[name].parent}
-    delivered = [name for name, of_feed in rows.items() if of_feed.any()]
-    dated = [judged[name].frame.loc[rows[name], by] for name in delivered if (by := TABLES[name].dated_by)]
-    if dated:
-        return _profile(pd.concat(dated, ignore_index=True), calendar)
-    total = float(sum(rows[name].sum() for name in delivered))
-    return _framed([calendar.reported] if delivered else [], [total] if delivered else [], None, None)
+    of_feed = {name: table.feeds == feed for name, table in judged.items() if not TABLES[name].parent}
+    delivered = [name for name, chosen in of_feed.items() if chosen.any()]
+    dated = [name for name in delivered if TABLES[name].dated_by]
+    parts = [_rows(name, judged[name], of_feed[name], customers) for name in dated or delivered]
+    if not parts:
+        return _framed([], {})
+    rows = pd.concat(parts, ignore_index=True)
+    return _profile(rows, calendar) if dated else _framed([calendar.reported], _counts(rows, [calendar.reported]))
 
 
-def _profile(instants: pd.Series, calendar: Calendar) -> pd.DataFrame:
-    instants = instants[calendar.is_dated(instants)]
-    by_month = calendar.days(instants).groupby(calendar.months(instants))
-    counted = by_month.size()
-    if counted.empty:
-        return _framed([], [], None, None)
-    months = range(int(counted.index.min()), calendar.reported + 1)
-    n_rows = counted.reindex(months, fill_value=0).astype("float64")
-    usual = n_rows.shift(1).rolling(_USUAL_MONTHS, min_periods=_USUAL_LEAST).median()
-    lengths = [(period.end - period.start).days for period in map(calendar.month, months)]
-    covered = by_month.nunique().reindex(months, fill_value=0) / lengths
-    return _framed(list(months), n_rows.to_list(), (n_rows / usual.mask(usual == 0)).to_list(), covered.to_list())
-
-
-def _framed(
-    months: list[int], n_rows: list[float], share_of_usual: list[float] | None, covered: list[float] | None
-) -> pd.DataFrame:
-    measures = {"n_rows": n_rows, "share_of_usual": share_of_usual, "days_covered_share": covered}
-    profile = pd.DataFrame(
-        {name: np.asarray(np.nan if values is None else values, "float64") for name, values in measures.items()},
-        index=months,
+def _rows(name: TableName, table: Judged, of_feed: Flags, customers: Judged | None) -> pd.DataFrame:
+    """Return what a profile counts of each row: month, instant, whether accepted, whether its customer is known."""
+    frame, by = table.frame[of_feed], TABLES[name].dated_by
+    with_customer = customers is not None and name != "customers" and "customer_id" in frame
+    return pd.DataFrame(
+        {
+            "month": table.months[of_feed],
+            "at": frame[by] if by else pd.NaT,
+            "accepted": ~table.rejected[of_feed],
+            "known": known_customers(frame["customer_id"], customers) if with_customer else np.nan,
+        },
+        index=frame.index,
     )
+
+
+def _profile(rows: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
+    is_dated = calendar.is_dated(rows["at"])
+    if not is_dated.any():
+        return _framed([], {})
+    months = list(range(int(rows.loc[is_dated, "month"].min()), calendar.reported + 1))
+    counts = _counts(rows, months)
+    n_rows = counts["n_rows"]
+    usual = n_rows.shift(1).rolling(_USUAL_MONTHS, min_periods=_USUAL_LEAST).median()
+    kept = rows[is_dated & rows["accepted"]]
+    days = calendar.days(kept["at"]).groupby(kept["month"]).nunique().reindex(months, fill_value=0)
+    lengths = [(period.end - period.start).days for period in map(calendar.month, months)]
+    return _framed(
+        months, counts | {"share_of_usual": n_rows / usual.mask(usual == 0), "days_covered_share": days / lengths}
+    )
+
+
+def _counts(rows: pd.DataFrame, months: list[int]) -> dict[str, pd.Series]:
+    """Return the measures that need no dates, by month number."""
+    accepted = rows[rows["accepted"]].groupby("month")
+    return {
+        "n_rows": accepted.size().reindex(months, fill_value=0).astype("float64"),
+        "accepted_share": rows.groupby("month")["accepted"].mean().reindex(months),
+        "known_customer_share": accepted["known"].mean().reindex(months),
+    }
+
+
+def _framed(months: list[int], measures: Mapping[str, pd.Series]) -> pd.DataFrame:
+    columns = {name: measures.get(name, np.nan) for name in _WORDS if name not in {"period", ""}}
+    profile = pd.DataFrame(columns, index=months, dtype="float64")
     profile.insert(0, "period", pd.Series([Calendar.month(month).id for month in months], index=months, dtype="str"))
     return profile
 

@@ -169,7 +169,7 @@ def _checks(
     """Return the helper columns of a table; the module's docstring says what each holds."""
     checks = {"check_repeat": _repeats(frame, list(TABLES[table].key))}
     if "customer_id" in frame and table != "customers":
-        checks["check_customers"] = _customers(frame["customer_id"], earlier.get("customers"))
+        checks["check_customers"] = known_customers(frame["customer_id"], earlier.get("customers"))
     if table == "responses":
         faults = frame["typing_fault"].fillna("")
         checks["check_cells_unread"] = faults.str.contains(_UNREAD).astype("int64")
@@ -193,7 +193,8 @@ def _repeats(frame: pd.DataFrame, key: list[str]) -> pd.Series:
     return (frame.groupby(key, sort=False, dropna=False).cumcount() + 1).where(complete).astype("float64")
 
 
-def _customers(ids: pd.Series, customers: Judged | None) -> pd.Series:
+def known_customers(ids: pd.Series, customers: Judged | None) -> pd.Series:
+    """Return 1 where a customer's id is in the accepted `customers`, else 0; empty without an id or a list."""
     if customers is None:  # the dataset has no list of customers
         return pd.Series(np.nan, index=ids.index)
     return _counted_in(ids, customers.frame.loc[~customers.rejected, "customer_id"])

@@ -50,6 +50,7 @@ def validate(project: Project, dataset: Dataset, period: Period, as_of: date) ->
     a critical rule is broken by a larger share of its rows than the rule tolerates, or when a critical rule on a feed
     fails. Rows whose date is missing or after `as_of` belong to no month and are rejected within the reported one; so
     is the list of customers, which has no date, judged there. Rows of later months are left out and counted.
+    A stopped month before, or a year before, the reported one leaves a footnote there.
 
     Parameters
     ----------
@@ -80,6 +81,7 @@ def validate(project: Project, dataset: Dataset, period: Period, as_of: date) ->
     numbers = sorted({calendar.reported}.union(*(table.months.tolist() for table in judged.values())))
     months = [_Month.of(number, judged, calendar) for number in numbers]
     verdicts = [_verdict(dataset.id, month, gates.get(month.number, [])) for month in months]
+    verdicts[-1] = _with_stopped_history(verdicts[-1], verdicts[:-1])
     _assert_all_rows_judged(staged, judged)
     _remove_stale(project, dataset, period, {month.period.id for month in months})
     for month, verdict in zip(months, verdicts, strict=True):
@@ -167,6 +169,21 @@ def _verdict(dataset: str, month: _Month, gates: list[GateOutcome]) -> Verdict:
         footnotes=footnotes,
         left_out=month.left_out,
     )
+
+
+def _with_stopped_history(verdict: Verdict, earlier: Iterable[Verdict]) -> Verdict:
+    """Say which of the months that a report compares with have no accepted rows because they were stopped."""
+    stopped = {month.period for month in earlier if month.decision == "stop"}
+    period = Period.parse(verdict.period)
+    footnotes = [
+        f"{month.label} was stopped by the checks, so nothing is compared with it."
+        for month in (period.previous, period.year_ago)
+        if month.id in stopped
+    ]
+    if not footnotes:
+        return verdict
+    decision = "stop" if verdict.decision == "stop" else "publish with footnotes"
+    return verdict.model_copy(update={"decision": decision, "footnotes": verdict.footnotes + footnotes})
 
 
 def _decide(rules: Iterable[RuleOutcome], gates: Iterable[GateOutcome]) -> Decision:

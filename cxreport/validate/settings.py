@@ -33,17 +33,19 @@ def read_settings(report: str, period: str = "", as_of: str = "", root: str = ""
     root
         The project's folder; empty to look for it from here upward.
 
-    Raises `UsageError` for an unknown report, a wrong period or day, or a missing `as_of`.
+    Raises `UsageError` for an unknown report, a wrong period or day, or a missing `as_of`, and `GateError` as
+    `last_complete_month` does.
     """
     project = Project(Path(root).resolve()) if root else Project.find()
     definition = load_report(project, report)
     dataset = load_dataset(project, definition.dataset)
+    day = _day(as_of, dataset)
     return Settings(
         project=project,
         report=definition,
         dataset=dataset,
-        period=Period.parse(period) if period else last_complete_month(project, dataset),
-        as_of=_day(as_of, dataset),
+        period=Period.parse(period) if period else last_complete_month(project, dataset, day),
+        as_of=day,
     )
 
 

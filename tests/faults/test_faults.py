@@ -118,6 +118,20 @@ def test_month_that_loses_most_of_its_rows(company, fails):
     assert (company.project.root / "data" / "failed" / "monthly" / PERIOD / "10_validate.ipynb").is_file()
 
 
+def test_newest_survey_file_is_missing(company, fails):
+    """Without the newest responses the month before does not take their place."""
+    company.raw(f"qualtrics/*{PERIOD}.csv").unlink()
+    told = fails(1)
+    assert f"feed `survey` has no responses in {PERIOD}" in told["Found"]
+    assert "--period" in told["Do"]
+
+
+def test_truncated_list_of_customers(company, fails):
+    """A tenth of the customers would leave most answers without region and plan."""
+    edit_csv(company.raw("salesforce/*.csv"), lambda rows: rows[: len(rows) // 10])
+    assert "`customers_not_missing` of feed survey" in fails(1)["Found"]
+
+
 # --- failing machinery: exit code 1 ---
 
 

@@ -116,7 +116,8 @@ def company(write: Write) -> Callable[..., list[str]]:
                 [
                     pd.DataFrame({"response_id": rows["response_id"], "question": metric, "metric": metric})
                     .assign(score=np.round(high - (high - low) * random.beta(1.2, 3, len(rows))), scale_low=low)
-                    .assign(scale_high=high, scale_good="high", responded_at=datetime(2026, 1, 1, tzinfo=UTC))
+                    .assign(scale_high=high, scale_good="low" if metric == "ces_v1" else "high")
+                    .assign(responded_at=datetime(2026, 1, 1, tzinfo=UTC))
                     for rows, metric, low, high in asked
                 ],
                 ignore_index=True,

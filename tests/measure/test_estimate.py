@@ -80,6 +80,64 @@ def test_quantile_has_no_interval_below_its_minimum(kpi, enough, kpis):
     assert large["ci_low"] < large["value"] < large["ci_high"] == enough
 
 
+def longer(values: np.ndarray) -> np.ndarray:
+    """Put open cases after every closed one."""
+    return np.where(np.isnan(values), np.inf, values)
+
+
+@pytest.mark.parametrize("engine", ["pandas", "DuckDB"])
+@pytest.mark.parametrize("kpi", ["resolution_time", "resolution_time_p90"])
+def test_open_cases_take_longer_than_any_closed_one(kpi, engine, kpis):
+    """The same as numpy's quantile with infinity in their place; no figure where that is not finite.
+
+    Where one case is the quantile, numpy must not be asked to interpolate towards an infinite neighbour.
+    """
+    random = np.random.default_rng(4)
+    sizes = {
+        f"{n} cases, {n_open} open": (n, n_open) for n in (2, 7, 60, 101) for n_open in range(0, n + 1, max(n // 20, 1))
+    }
+    cases = {
+        name: random.permutation(np.r_[random.lognormal(6, 1, n - k), [np.nan] * k]) for name, (n, k) in sizes.items()
+    }
+    frame = pd.concat([pd.DataFrame({"group": name, "resolution_minutes": x}) for name, x in cases.items()])
+    with duckdb.connect() as connection:
+        rows = nw.from_native(connection.from_df(frame)) if engine == "DuckDB" else frame
+        found = estimate(rows, kpis[kpi], by=["group"]).set_index("group")
+    assert sorted(found.index) == sorted(cases)
+    for name, values in cases.items():
+        with np.errstate(invalid="ignore"):
+            linear, lower, higher = (
+                np.quantile(longer(values), kpis[kpi].quantile, method=way) for way in ("linear", "lower", "higher")
+            )
+        expected = lower if lower == higher else linear
+        row = found.loc[name]
+        assert (row["n"], row["n_missing"]) == (len(values), 0)
+        if np.isfinite(expected):
+            assert row["value"] == pytest.approx(expected)
+        else:
+            assert row[["value", "ci_low", "ci_high", "se"]].isna().all()
+            assert row["note"] == "no figure: too many cases are still open"
+
+
+def test_interval_that_ends_among_open_cases_is_not_given(kpis):
+    """Of 100 cases the median's upper end is the 61st: with 40 open it is not known, with 39 it is the longest."""
+    closed = np.arange(1.0, 62)
+    for n_open, end in ((39, 61.0), (40, np.nan)):
+        minutes = np.r_[closed[: 100 - n_open], [np.nan] * n_open]
+        row = estimate(pd.DataFrame({"resolution_minutes": minutes}), kpis["resolution_time"]).iloc[0]
+        assert (row["n"], row["value"]) == (100, 50.5)
+        assert row["ci_high"] == pytest.approx(end, nan_ok=True)
+    assert np.isnan(row["ci_low"])
+    assert row["note"] == "no interval: its upper end lies among the cases that are still open"
+
+
+def test_open_cases_can_be_left_out(kpis):
+    """Then they are counted as missing, and the figure is that of the closed ones."""
+    kpi = kpis["resolution_time"].model_copy(update={"open_cases": "left out"})
+    row = estimate(pd.DataFrame({"resolution_minutes": [1.0, 2.0, 3.0, None]}), kpi).iloc[0]
+    assert (row["n"], row["n_missing"], row["value"]) == (3, 1, 2)
+
+
 @pytest.mark.parametrize("kpi", ["nps", "nps_weighted", "item", "response_rate", "resolution_time_p90"])
 def test_engines_agree(kpi, rows, kpis):
     """pandas and DuckDB give the same figures, nulls as a group included."""
@@ -107,7 +165,7 @@ def test_figures_equal_plain_pandas(rows, kpis):
         weight = scored["weight"].fillna(0)
         assert of("nps_weighted") == pytest.approx(100 * np.average(signed, weights=weight))
         assert of("response_rate") == pytest.approx(part["response_id"].notna().mean())
-        assert of("resolution_time_p90") == pytest.approx(part["resolution_minutes"].quantile(0.9))
+        assert of("resolution_time_p90") == pytest.approx(np.quantile(longer(part["resolution_minutes"]), 0.9))
         items = rows.assign(score=rows["score"].clip(1, 5), metric="item")
         clipped = scored["score"].clip(1, 5)
         assert of("item_mean", items) == pytest.approx(clipped.mean())
@@ -230,6 +288,14 @@ def test_answers_on_another_scale_are_refused(kpis):
     frame = pd.DataFrame({"score": [4.0, 4.0], "metric": "csat", "scale_low": 1.0, "scale_high": [5.0, 7.0]})
     with pytest.raises(UsageError, match="answers of `csat` off its scale"):
         estimate(frame, kpis["csat"])
+
+
+def test_answers_on_a_reversed_scale_are_refused(kpis):
+    """The same numbers with the other end good would turn the satisfied into the dissatisfied."""
+    frame = pd.DataFrame({"score": [4.0, 4.0], "metric": "csat", "scale_low": 1.0, "scale_high": 5.0})
+    assert estimate(frame.assign(scale_good=["high", None]), kpis["csat"])["n"].item() == 2
+    with pytest.raises(UsageError, match=r"answers of `csat` off its scale[^$]*1 to 5 whose high end is good"):
+        estimate(frame.assign(scale_good=["high", "low"]), kpis["csat"])
 
 
 def test_negative_weights_are_refused(kpis):

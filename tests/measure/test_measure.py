@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from scipy.stats import false_discovery_control
 
-from cxreport.config import Report, load_report
+from cxreport.config import Report, load_kpis, load_report
 from cxreport.errors import DefinitionError, UsageError
 from cxreport.measure import latest_period, measure, read_estimates
+from cxreport.measure.compare import net_change
+from cxreport.measure.show import headline
 from cxreport.periods import Period
 from cxreport.schema import ESTIMATES, MIX
 
@@ -59,7 +62,8 @@ def test_report_of_many_months_is_complete(project, monthly, company):
 def test_breakdowns_cover_what_their_tables_carry(project, monthly, company):
     """Customers' segments reach every table, the survey's only answers; a promoter score states no touchpoint."""
     company(2, 300)
-    estimates = measure(project, monthly, SEPTEMBER)
+    every = ["region", "channel", "plan", "touchpoint", "stage", "language"]
+    estimates = measure(project, monthly.model_copy(update={"segments": every}), SEPTEMBER)
     segments = estimates.groupby("kpi")["segment"].agg(lambda column: sorted(set(column))).to_dict()
     assert segments["response_rate"] == segments["resolution_time"] == ["all", "channel", "plan", "region"]
     assert segments["nps"] == ["all", "channel", "language", "plan", "region"]
@@ -122,6 +126,84 @@ def test_small_group_is_hidden_in_every_period(project, short, answer):
     assert len(hidden) == 4
     named = ["kpi", "period_kind", "segment", "suppressed", "low_base"]
     assert hidden.drop(columns=named).isna().all(axis=None)
+
+
+def test_levels_are_tested_against_everybody_else(project, short, answer):
+    """By hand for one level: its answers and those of the others as two samples; quiet levels get no word."""
+    levels = {"web": (80, 20), "app": (30, 70), "phone": (55, 45), "chat": (55, 45), "fax": (25, 0), "kiosk": (4, 0)}
+    scores = [score for good, poor in levels.values() for score in [9] * good + [3] * poor]
+    channels = [name for name, (good, poor) in levels.items() for _ in range(good + poor)]
+    for month in ("2026-08", "2026-09"):
+        answer(month, "nps", scores, (0, 10), channel=channels, language="en")
+    rows = measure(project, short, SEPTEMBER)
+    now = rows[(rows["period"] == "2026-09") & (rows["segment"] == "channel")].set_index("level")
+    assert now["apart"].dropna().to_dict() == {"web": "above", "app": "below"}
+    tested = ["web", "app", "phone", "chat"]
+    assert now.index[now["apart_p_value"].notna()].sort_values().tolist() == sorted(tested)
+
+    web, others = (
+        pd.DataFrame({"p_top": [g / n], "p_bottom": [1 - g / n], "base": [n]})
+        for g, n in ((80, 100.0), (30 + 55 + 55 + 25 + 4, 329.0))
+    )
+    assert now.loc["web", "apart_p_value"] == pytest.approx(net_change(web, others, 0.95).p_value.item())
+    assert now.loc[tested, "apart_q_value"].tolist() == pytest.approx(
+        false_discovery_control(now.loc[tested, "apart_p_value"])
+    )
+    # Neither the history, nor the total, nor what is hidden or on a low base.
+    others = rows.drop(rows.index[(rows["period"] == "2026-09") & rows["level"].isin(tested)])
+    assert others[["apart_p_value", "apart_q_value", "apart"]].isna().all(axis=None)
+    assert (now.loc["kiosk", "suppressed"], now.loc["fax", "suppressed"]) == ("small base", "complementary")
+
+
+def test_quantiles_have_no_test_against_the_rest(project, monthly, company):
+    """Order statistics of a level cannot be taken out of those of the total; every other type can."""
+    company(1, 600)
+    rows = measure(project, monthly, SEPTEMBER)
+    tested = rows[rows["apart_p_value"].notna()]
+    assert set(tested["kpi"]) == {"nps", "csat", "ces_v2", "response_rate"}
+    assert (tested["segment"] != "all").all()
+    assert ((rows["suppressed"] == "no") & ~rows["low_base"])[tested.index].all()
+
+
+def test_value_that_no_row_has_is_an_error(project, short, answer):
+    """A misspelt code would remove the KPI in silence; the nearest value is named."""
+    answer("2026-09", "nps", [9] * 40, (0, 10), channel="web", language="en")
+    path = project.kpis / "nps.yml"
+    path.write_text(path.read_text().replace("metric: nps", "metric: npss"))
+    with pytest.raises(
+        DefinitionError, match="KPI `nps`: no row of `answers` has the metric `npss`, did you mean `nps`"
+    ):
+        measure(project, short, SEPTEMBER)
+
+
+def test_metric_that_the_dataset_never_asks_for_is_an_error(project, short, answer):
+    """The sample company's survey rates no items; what it asked in other months only is no error."""
+    answer("2026-09", "nps", [9] * 40, (0, 10), channel="web", language="en")
+    asked = measure(project, short.model_copy(update={"kpis": ["nps", "ces_v1", "ces_v2"]}), SEPTEMBER)
+    assert set(asked["kpi"]) == {"nps"}
+    with pytest.raises(DefinitionError, match=r"`item_mean`: no row .*\n.*\n.*take the KPI out of the report"):
+        measure(project, short.model_copy(update={"kpis": ["nps", "item_mean"]}), SEPTEMBER)
+
+
+def test_open_cases_are_counted_beside_the_figure(project, short, answer, write):
+    """Bases hold them and the total's note says how many; with too many of them there is no figure."""
+    report = short.model_copy(
+        update={"kpis": ["resolution_time", "resolution_time_p90"], "headline": ["resolution_time"], "targets": {}}
+        | {"segments": ["channel"]}
+    )
+    answer("2026-09", "nps", [9] * 40, (0, 10), channel="web", language="en")
+    minutes = [float(i) for i in range(1, 81)] + [None] * 20
+    tickets = pd.DataFrame({"ticket_id": [f"t{i}" for i in range(100)], "resolution_minutes": minutes})
+    write("2026-09", "tickets", tickets.assign(customer_id="c1", channel="phone"))
+    rows = measure(project, report, SEPTEMBER)
+    median = one(rows, kpi="resolution_time", segment="all")
+    assert (median["n"], median["value"], median["note"]) == (100, 50.5, "20 still open, taken as longest")
+    ninetieth = one(rows, kpi="resolution_time_p90", segment="all")
+    assert ninetieth[["value", "ci_low", "ci_high", "se"]].isna().all()
+    assert ninetieth["note"] == "no figure: too many cases are still open; 20 still open, taken as longest"
+    named = report.model_copy(update={"headline": ["resolution_time_p90"]})
+    line = headline(rows, named, load_kpis(project), SEPTEMBER).splitlines()[-1]
+    assert line.startswith("| Time to resolution, 90th percentile | no figure | none | 100 |")
 
 
 def test_level_that_was_small_before_has_no_change(project, short, answer):

@@ -48,6 +48,15 @@ def test_benchmark_of_the_industry_fits_and_others_are_refused(kpis, project):
     }
 
 
+def test_benchmark_of_another_geography_is_refused(kpis, project):
+    """A figure of US consumers does not stand beside one of another country, nor beside an unstated one."""
+    sample, benchmarks = load_dataset(project, "sample"), read_benchmarks(project)
+    for geography, reason in (("us consumers", ""), ("UK", "it covers US consumers, not UK"), ("", "not unstated")):
+        judged = judge(kpis["nps"], sample.model_copy(update={"geography": geography}), SEPTEMBER, benchmarks)
+        assert judged[0].reason.endswith(reason)
+        assert judged[0].fits is (not reason)
+
+
 def test_top_box_is_no_benchmark_for_top_two(kpis, project):
     """Another box, another metric, whatever the industry."""
     telecoms = load_dataset(project, "sample").model_copy(update={"industry": "telco call centres"})

@@ -76,7 +76,7 @@ class Builder:
         """Add a figure with an interval of two standard errors and counts that fit it."""
         row = dict.fromkeys(ESTIMATES.names)
         row |= {"kpi": kpi, "period": period.id, "period_kind": period.kind, "segment": "all", "level": "all"}
-        row |= {"value": value, "se": se, "n": n, "n_eff": float(n), "method": self.kpis[kpi].interval}
+        row |= {"value": value, "se": se, "n": n, "n_eff": float(n), "method": method_of(self.kpis[kpi])}
         row |= {"ci_low": value - 1.96 * se, "ci_high": value + 1.96 * se, "suppressed": "no", "low_base": n < 30}
         row |= {"verdict": "no earlier figure", "year_verdict": "no earlier figure"}
         if self.kpis[kpi].type == "share":
@@ -110,6 +110,24 @@ class Builder:
             pd.DataFrame(self.rows, columns=ESTIMATES.names), folder / "estimates.parquet", ESTIMATES, ESTIMATES_KEY
         )
         write_table(pd.DataFrame(self.mix, columns=MIX.names), folder / "mix.parquet", MIX, ["kpi", "segment", "level"])
+
+
+def method_of(kpi):
+    """Return what `estimates` calls the way in which a KPI's intervals are made."""
+    if kpi.weight:
+        return "Taylor linearisation, t"
+    ways = {"adjusted_wald": "adjusted Wald", "wilson": "Wilson", "t": "t", "order_statistic": "order statistics"}
+    return ways[kpi.interval]
+
+
+def against(total, value, se):
+    """Return the columns of the test of a level against everyone else, judged at three standard errors."""
+    is_apart = abs(value - total) > 3 * se
+    return {
+        "apart_p_value": 0.0001 if is_apart else 0.4,
+        "apart_q_value": 0.0004 if is_apart else 0.5,
+        "apart": ("above" if value > total else "below") if is_apart else None,
+    }
 
 
 def changed(before, after, se):
@@ -167,6 +185,7 @@ def add_history(builder, kpi, targets):
                 "not distinguishable from target" if abs(gap) < 2 * se else "target met" if gap > 0 else "target missed"
             )
         if kpi == "nps":
+            more["note"] = "1049 without an answer left out; benchmark nps-airlines-2023-06 refused: it is of airlines"
             more |= {"benchmark": "nps-tv-internet-service-providers-2024-06", "benchmark_value": 9.0, "gap": value - 9}
         builder.add(kpi, month, value, se, n, **more)
 
@@ -180,7 +199,9 @@ def add_levels(builder, kpi, segment, levels, *, n, spread):
         share, before, after = level[-3], level[-2], level[-1]
         base = round(n * share)
         se = spread / base**0.5
-        builder.add(kpi, LAST, after, se, base, segment=segment, level=name, share=share, **changed(before, after, se))
+        usual, *_, move = TOTALS[kpi]
+        more = changed(before, after, se) | against(usual + move, after, se)
+        builder.add(kpi, LAST, after, se, base, segment=segment, level=name, share=share, **more)
 
 
 def verdict(period, dataset):
@@ -300,7 +321,9 @@ def build_sfo(project):
         builder.add("item_top_two", month, top / n, 0.009, n, n_top=top, question=question)
         builder.add("item_mean", month, mean, 0.02, n, question=question)
     for level, value, n in [("A", 38.0, 900), ("B", 44.0, 1100), ("G", 35.0, 746)]:
-        builder.add("nps", month, value, 72 / n**0.5, n, segment="boarding_area", level=level, share=n / 2746)
+        se = 72 / n**0.5
+        more = against(39.84, value, se)
+        builder.add("nps", month, value, se, n, segment="boarding_area", level=level, share=n / 2746, **more)
     builder.write(project, "sfo", month)
     content = verdict(month, "sfo") | {"footnotes": []}
     content["missing"] = [{"question": "nps", "metric": "nps", "reason": "blank or several answers", "n": 84}]

@@ -1,10 +1,11 @@
 """A pack opens what was measured and says which command makes what is missing."""
 
+import json
 import shutil
 
 import pytest
 
-from cxreport.errors import UsageError
+from cxreport.errors import GateError, UsageError
 from cxreport.periods import Period
 from cxreport.present.pack import Figure, MixRow, open_pack
 from cxreport.schema import ESTIMATES, MIX
@@ -34,6 +35,15 @@ def test_unmeasured_period_names_the_command(measured, tmp_path, period):
     with pytest.raises(UsageError, match=r"cxreport run --report monthly") as raised:
         open_pack("monthly", period, str(copied))
     assert (f"--period {period}" in str(raised.value)) == bool(period)
+
+
+def test_stopped_data_are_not_opened(measured, tmp_path):
+    """A verdict to stop keeps the figures closed, also for a notebook that is run by hand."""
+    copied = shutil.copytree(measured.root, tmp_path / "project")
+    (path,) = copied.glob("data/accepted/sample/2026-09/verdict.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"decision": "stop"}))
+    with pytest.raises(GateError, match="sample 2026-09 is stopped"):
+        open_pack("monthly", "2026-09", str(copied))
 
 
 def test_unknown_kpi_names_the_nearest(monthly):

@@ -126,6 +126,7 @@ def test_refused_benchmarks_say_why(monthly):
     assert any(row[1] == "9" for row in rows)
     assert any(row[1].startswith("refused") and "airlines" in row[1] for row in rows)
     assert all(row[2] and row[3] and row[4] for row in rows)
+    assert not any("_" in row[1] or "&#95;" in row[1] for row in rows)
 
 
 def test_definitions_tell_who_answers_for_them(monthly):
@@ -133,6 +134,55 @@ def test_definitions_tell_who_answers_for_them(monthly):
     text = method.definitions(monthly).text
     for term in ("Numerator", "Denominator", "Interval", "Owner", "Reviewed"):
         assert text.count(f"\n{term}\n") == len(monthly.kpis)
+
+
+def test_definitions_name_the_methods_that_were_used(monthly, passengers):
+    """The interval of a definition is the one its figures had: linearised when weighted, several when several."""
+    text = method.definitions(passengers).text
+    assert "95%, Student&#39;s t, with the standard error of weighted answers by Taylor linearisation" in text.replace(
+        "&#45;", "-"
+    )
+    estimates = monthly.estimates.copy()
+    estimates.loc[estimates["level"] == "web", "method"] = "score"
+    text = method.definitions(replace(monthly, estimates=estimates)).text
+    assert re.search("adjusted Wald.*for some groups score interval", text)
+
+
+def test_notes_of_totals_are_shown_without_benchmarks(monthly, passengers):
+    """What measuring noted of a total stands there with its KPI; refused benchmarks are told in the method."""
+    text = tables.notes(monthly).text
+    assert "- NPS: 1,049 without an answer left out." in text
+    assert "refused" not in text
+    assert tables.notes(passengers).text == ""
+
+
+def test_benchmark_is_above_or_below_only_outside_the_interval(monthly):
+    """A gap has an interval; where it holds zero, the benchmark cannot be told from the figure."""
+    row = next(row for row in rows_of(tables.targets_table(monthly)) if "benchmark" in row[3])
+    assert re.search(r"15 points above.*\+11\.\d to \+1\d\.\d", row[3].replace("&#43;", "+").replace("&#46;", "."))
+    estimates = monthly.estimates.copy()
+    estimates["benchmark_value"] += 15
+    estimates["gap"] -= 15
+    row = next(
+        row for row in rows_of(tables.targets_table(replace(monthly, estimates=estimates))) if "benchmark" in row[3]
+    )
+    assert "not distinguishable from the benchmark" in row[3]
+    assert not re.search("above|below", row[3])
+
+
+def test_groups_stand_out_by_their_test_alone(monthly):
+    """Without a corrected test no group stands out, however far its interval lies from the total."""
+    assert {row[0].split(" [")[0] for row in rows_of(tables.stand_outs(monthly, monthly.leading))} >= {"Website"}
+    pack = replace(monthly, estimates=monthly.estimates.assign(apart=None))
+    assert tables.stand_outs(pack, pack.leading).text.startswith("No group differs from everyone else")
+    pack = replace(monthly, estimates=monthly.estimates.assign(apart=None, apart_p_value=None))
+    assert "not compared" in tables.stand_outs(pack, pack.leading).text
+
+
+def test_words_for_changes_are_explained_where_there_are_changes(monthly, passengers):
+    """Below tables of changes stands how words and intervals go together; without a past there is nothing to say."""
+    assert "allow for all comparisons" in tables.reading_changes(monthly).text
+    assert tables.reading_changes(passengers).text == ""
 
 
 def test_low_base_does_not_stand_out(monthly):

@@ -34,14 +34,16 @@ def calm(pack):
 def test_headline_names_size_value_and_interval(monthly):
     """The fall of the leading KPI is told with its size, its value, its interval and its month."""
     text = wording.headline(monthly).text
-    assert "NPS fell 8 points to 24 (95% interval 20 to 27) in September 2026, a change too large for chance." in text
+    assert "NPS fell 8 points to 24 (95% interval 20 to 27) in September 2026, more than chance usually makes." in text
 
 
-def test_mix_sentence_names_the_channels_that_grew(monthly):
-    """No channel fell and the mix explains the fall, so the sentence says so with the shares."""
+def test_mix_sentence_says_what_the_split_says_and_no_cause(monthly):
+    """No channel fell and the mix explains the fall: the sentence tells what the shift would do by itself."""
     sentence = wording.mix_sentence(monthly)
-    assert sentence.startswith("No channel fell detectably: the fall comes from more answers from Phone and Chat")
-    assert "51% of all, 30% before" in sentence
+    assert sentence == (
+        "The shift of answers towards Phone and Chat (51% of all, 30% before), where NPS is lower, would by itself "
+        "lower NPS by 8 points; no channel fell detectably."
+    )
     assert sentence in wording.headline(monthly).text
 
 
@@ -64,7 +66,7 @@ def test_partial_mix_says_how_much(monthly):
     """A mix effect between half and all of the change is told as a part of it."""
     mix = monthly.mix.copy()
     mix["mix_effect"] *= 0.8
-    assert "This accounts for 84% of the fall." in wording.mix_sentence(replace(monthly, mix=mix))
+    assert "lower NPS by 7 points, 84% of the fall; no channel fell" in wording.mix_sentence(replace(monthly, mix=mix))
 
 
 def test_nothing_moves_without_a_verdict(monthly):
@@ -103,11 +105,20 @@ def test_broken_touchpoint_leads_what_to_look_at(monthly):
     assert 3 <= len(items) <= 5
 
 
-def test_shifted_mix_is_looked_at_instead_of_the_groups_that_inherit_it(monthly):
-    """Where the mix explains the fall, the item asks about the mix, not about groups that merely follow it."""
-    item = next(line for line in wording.look_at(monthly).text.splitlines() if "NPS" in line)
+def test_shifted_mix_leads_its_item_and_groups_that_fell_stay_in_it(monthly):
+    """Where the mix explains the fall, the item asks about the mix and still names a group that fell."""
+    pack = with_estimates(monthly, {"kpi": "nps", "level": "basic"}, verdict="fell", change=-13.4)
+    item = next(line for line in wording.look_at(pack).text.splitlines() if "NPS" in line)
     assert "more answers from Phone and Chat" in item
-    assert "English" not in item
+    assert re.search(r"Also: .*Basic fell 13 points", item)
+
+
+def test_divisions_without_a_shift_are_told(monthly):
+    """Beside the channels that explain the fall, the divisions whose shares stayed are named; others are not."""
+    assert wording.mix_summary(monthly).text.endswith("The shares by region and plan show no such shift.")
+    mix = monthly.mix.copy()
+    mix.loc[mix["segment"] == "region", "mix_effect"] = -2.0
+    assert "The shares by plan show no" in wording.mix_summary(replace(monthly, mix=mix)).text
 
 
 def test_rising_waits_are_bad_news(monthly):
@@ -121,6 +132,7 @@ def test_good_news_is_not_looked_at(monthly):
     pack = with_estimates(pack, {"kpi": "first_response_time", "segment": "all"}, verdict="fell")
     pack = with_estimates(pack, {"kpi": "csat", "segment": "touchpoint"}, verdict="rose")
     assert "1." not in wording.look_at(pack).text
+    assert wording.look_at(pack).text.endswith("No target is missed.")
 
 
 def test_base_of_the_figures_is_told(monthly):
@@ -136,7 +148,8 @@ def test_one_period_alone_is_told_plainly(passengers):
     """A report with one period compares nothing and says so."""
     assert "NPS is 40 (95% interval 37 to 42) in May 2017" in wording.headline(passengers).text
     assert wording.mix_sentence(passengers) == ""
-    assert "no earlier period" in wording.mix_summary(passengers).text
+    assert wording.mix_summary(passengers).text == "There is no earlier period to compare with."
+    assert wording.look_at(passengers).text.endswith("No target is set.")
     assert not MOVED.search(wording.look_at(passengers).text)
 
 

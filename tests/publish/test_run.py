@@ -327,20 +327,20 @@ def test_last_complete_period_of_each_kind(project, kind, expected):
     assert publishing.choose_period(project, report, dataset, None, AS_OF).id == expected
 
 
-@pytest.mark.parametrize(("stated", "expected"), [("as_of: 2026-10-31", AS_OF), ("", None)])
-def test_as_of_date_replaces_only_a_stated_one(project, monkeypatch, stated, expected):
-    """The run's as-of date overrules the dataset's; where none is stated the responses tell how far data reach."""
+@pytest.mark.parametrize("stated", ["as_of: 2026-10-31", ""])
+def test_as_of_date_decides_the_default_period(project, monkeypatch, stated):
+    """The run's as-of date tells how far the data reach, whether or not the dataset states another."""
     (project.datasets / "small.yml").write_text(DATASET + stated)
     seen = []
 
-    def last_complete_month(_, dataset):
-        seen.append(dataset.as_of)
+    def last_complete_month(_project, _dataset, as_of):
+        seen.append(as_of)
         return MONTHS[0]
 
     monkeypatch.setattr(publishing.sources, "last_complete_month", last_complete_month)
     report, dataset = load_report(project, "monthly"), load_dataset(project, "small")
     publishing.choose_period(project, report, dataset, None, AS_OF)
-    assert seen == [expected]
+    assert seen == [AS_OF]
 
 
 # --- the sample company ---

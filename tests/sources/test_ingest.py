@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import date
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
@@ -177,6 +178,39 @@ def test_the_last_complete_month(
     company.ingest(survey, **settings)
     dataset = company.dataset(survey, **settings)
     assert sources.last_complete_month(company.project, dataset) == Period.parse(expected)
+
+
+def test_month_that_only_other_feeds_cover_is_no_reason_to_report_an_older_one(
+    company, survey: dict[str, str], log: dict[str, str]
+) -> None:
+    """When other feeds reach the end of a month without any response, the survey's newest file is missing."""
+    company.deliver("log/a.csv", "invitation_id,customer_id,sent_at\nI1,C1,2026-09-10\nI2,C2,2026-10-31\n")
+    company.ingest(survey, log)
+    dataset = company.dataset(survey, log)
+    with pytest.raises(GateError) as caught:
+        sources.last_complete_month(company.project, dataset)
+    assert (
+        caught.value.found == "the feed `survey` has no responses in 2026-10 while there are invitations of that month"
+    )
+    assert "--period" in caught.value.do
+    assert sources.last_complete_month(company.project, dataset, date(2026, 10, 30)).id == "2026-09"
+
+
+def test_month_that_is_over_needs_responses(company, survey: dict[str, str]) -> None:
+    """The day of the export alone tells that a month without responses is missing, not unfinished."""
+    company.ingest(survey)
+    dataset = company.dataset(survey, as_of="2026-10-02")
+    assert sources.last_complete_month(company.project, dataset).id == "2026-09"
+    with pytest.raises(GateError, match="`survey` has no responses in 2026-10"):
+        sources.last_complete_month(company.project, dataset, date(2026, 11, 1))
+
+
+def test_future_row_does_not_complete_a_month(company, survey: dict[str, str]) -> None:
+    """A response dated after the day of the export says nothing about how far the data reach."""
+    rows = company.rows.replace("2026-09-01 10:02:00", "2026-08-31 10:02:00")
+    company.deliver("survey.csv", company.header + rows.replace("2026-09-05 10:02:00", "2027-03-05 10:02:00"))
+    company.ingest(survey)
+    assert sources.last_complete_month(company.project, company.dataset(survey), date(2026, 9, 15)).id == "2026-08"
 
 
 def test_no_month_is_complete_and_nothing_is_staged(company, survey: dict[str, str]) -> None:

@@ -16,7 +16,13 @@ from cxreport.validate.suites import Suites
 
 PERIOD = Period.parse("2026-09")
 AS_OF_END = pd.Timestamp("2026-10-03T05:00:00Z")
-GOOD = {"n_rows": 900.0, "share_of_usual": 1.0, "days_covered_share": 1.0}
+GOOD = {
+    "n_rows": 900.0,
+    "share_of_usual": 1.0,
+    "days_covered_share": 1.0,
+    "accepted_share": 1.0,
+    "known_customer_share": 1.0,
+}
 # What breaks each rule, and the nearest value that does not.
 EDGES = {
     "month_has_rows": ("n_rows", 0.0, 1.0),
@@ -25,6 +31,10 @@ EDGES = {
     "volume_usual": ("share_of_usual", 2.01, 2.0),
     "days_not_missing": ("days_covered_share", 0.19, 0.5),
     "days_covered": ("days_covered_share", 0.49, 0.9),
+    "rows_not_mostly_rejected": ("accepted_share", 0.49, 0.5),
+    "rows_accepted": ("accepted_share", 0.89, 0.9),
+    "customers_not_missing": ("known_customer_share", 0.49, 0.5),
+    "customers_known": ("known_customer_share", 0.94, 0.95),
 }
 
 
@@ -102,6 +112,65 @@ def test_missing_days_are_noted_and_many_of_them_stop(company):
     assert company.gate_of(company.validate(), "tickets", "days_not_missing").outcome == "stopped"
 
 
+def test_mostly_rejected_feed_stops_the_month(company):
+    """Warning rules that reject nine rows of ten leave too little of a feed, and some of them a footnote."""
+    company.spoil("tickets", "priority", "Immediate", n=108)
+    verdict = company.validate()
+    gate = company.gate_of(verdict, "tickets", "rows_not_mostly_rejected")
+    assert (verdict.decision, gate.outcome, gate.found) == ("stop", "stopped", "10.0% accepted rows")
+    assert company.gate_of(verdict, "orders", "rows_accepted").found == "100.0% accepted rows"
+    assert read_verdict(company.project, "sample", PERIOD.previous).decision == "publish"
+
+
+def test_repeated_delivery_does_not_fill_a_month(company):
+    """Half the days, delivered twice, are half a month of rows and days."""
+    rows = company.rows("tickets")
+    company.drop("tickets", rows[60:])
+    company.repeat("tickets", rows[:60])
+    verdict = company.validate()
+    assert company.gate_of(verdict, "tickets", "month_has_rows").found == "60 rows"
+    assert company.gate_of(verdict, "tickets", "volume_usual").found == "48% of the rows of a usual month"
+    assert company.gate_of(verdict, "tickets", "days_covered").found == "50% of the days of the month"
+    assert company.gate_of(verdict, "tickets", "rows_accepted").found == "50.0% accepted rows"
+
+
+def test_days_of_rejected_rows_are_not_covered(company):
+    """A day counts when at least one of its rows is accepted."""
+    company.spoil("tickets", "priority", "Immediate", n=4 * 6)
+    gate = company.gate_of(company.validate(), "tickets", "days_covered")
+    assert (gate.outcome, gate.found) == ("noted", "80% of the days of the month")
+
+
+def test_mostly_rejected_list_of_customers_stops_the_month(company):
+    """A table without dates is judged in the reported month."""
+    company.spoil("customers", "plan", "unheard of", n=45)
+    gate = company.gate_of(company.validate(), "customers", "rows_not_mostly_rejected")
+    assert (gate.outcome, gate.found) == ("stopped", "10.0% accepted rows")
+
+
+@pytest.mark.parametrize(("left", "decision", "stopped"), [(5, "stop", True), (46, "publish with footnotes", False)])
+def test_truncated_list_of_customers_is_noticed(company, left, decision, stopped):
+    """Rows whose customers are not on the list would lose their region and plan without a word."""
+    company.drop("customers", company.tables["customers"].index[left:])
+    verdict = company.validate()
+    assert verdict.decision == decision
+    for feed in ("survey", "invitations", "tickets", "orders"):
+        assert (company.gate_of(verdict, feed, "customers_not_missing").outcome == "stopped") is stopped
+        assert company.gate_of(verdict, feed, "customers_known").outcome == "noted"
+    assert not [gate for gate in verdict.gates if (gate.feed, gate.rule) == ("customers", "customers_known")]
+
+
+@pytest.mark.parametrize("without", ["list", "segments"])
+def test_unknown_customers_matter_only_where_segments_come_from_them(company, without):
+    """Without a list of customers, or without segments from it, no share of known customers is judged."""
+    if without == "list":
+        del company.tables["customers"]
+    else:
+        company.drop("customers", company.tables["customers"].index[5:])
+        company.dataset = company.dataset.model_copy(update={"segments_from_customers": []})
+    assert not [gate for gate in company.validate().gates if gate.rule in {"customers_not_missing", "customers_known"}]
+
+
 def test_usual_month_is_the_median_of_up_to_six_before():
     """The share divides by the median of six earlier months, is empty before three, and gaps count as empty months."""
     sizes = {"2026-01": 10, "2026-02": 20, "2026-03": 30, "2026-05": 40, "2026-06": 50, "2026-07": 60, "2026-08": 70}
@@ -119,7 +188,11 @@ def test_usual_month_is_the_median_of_up_to_six_before():
 def test_rows_without_a_possible_date_are_no_volume():
     """Rows dated after the export, or not at all, fill no month of a feed."""
     instants = [pd.Timestamp("2026-09-05T18:00Z"), pd.NaT, pd.Timestamp("2031-01-01T18:00Z")]
-    assert profile_feed("orders", judged_orders(instants), calendar_of("2026-09"))["n_rows"].to_list() == [1]
+    judged = judged_orders(instants)
+    judged["orders"].rejected[1:] = True  # as the rules on dates do
+    profile = profile_feed("orders", judged, calendar_of("2026-09"))
+    assert profile["n_rows"].to_list() == [1]
+    assert profile["accepted_share"].to_list() == [1 / 3]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +225,12 @@ def calendar_of(period):
 
 
 def judged_orders(instants):
-    """Return orders, as far as a profile looks at them."""
+    """Return orders, all accepted, as far as a profile looks at them."""
     frame = pd.DataFrame({"ordered_at": pd.Series(instants, dtype="datetime64[us, UTC]")})
-    return {"orders": SimpleNamespace(frame=frame, feeds=np.array(["orders"] * len(frame)))}
+    orders = SimpleNamespace(
+        frame=frame,
+        feeds=np.array(["orders"] * len(frame)),
+        months=calendar_of("2026-09").months(frame["ordered_at"]).to_numpy(),
+        rejected=np.zeros(len(frame), dtype=bool),
+    )
+    return {"orders": orders}

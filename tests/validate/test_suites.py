@@ -60,7 +60,8 @@ def judged_by(plain, suite, frame):
 
 def profile(**columns):
     """Return one good month of a feed, or a worse one."""
-    good = {"period": "2026-09", "n_rows": 900.0, "share_of_usual": 1.0, "days_covered_share": 1.0}
+    shares = dict.fromkeys(("share_of_usual", "days_covered_share", "accepted_share", "known_customer_share"), 1.0)
+    good = {"period": "2026-09", "n_rows": 900.0, **shares}
     return pd.DataFrame([good | columns])
 
 

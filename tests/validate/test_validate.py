@@ -280,13 +280,30 @@ def test_critical_rule_beyond_its_tolerance_stops_the_month(company):
 
 
 def test_stopped_month_of_history_stops_only_itself(company):
-    """A bad month in the past has no accepted rows, and the reported month is unharmed."""
+    """A bad month in the past has no accepted rows; the reported month keeps its own and says what it lacks."""
     company.spoil("answers", "score", 99.0, n=30, month=BEFORE)
     verdict = company.validate()
-    assert verdict.decision == "publish"
+    assert verdict.decision == "publish with footnotes"
+    assert verdict.footnotes == ["August 2026 was stopped by the checks, so nothing is compared with it."]
+    assert read_verdict(company.project, "sample", PERIOD) == verdict
     assert read_verdict(company.project, "sample", BEFORE).decision == "stop"
     assert not list(company.project.accepted("sample", BEFORE).glob("*.parquet"))
     assert len(company.accepted("responses", FIRST)) == 124
+
+
+def test_stopped_month_a_year_ago_is_said_and_others_are_not(company):
+    """Only the months that a report compares with leave a footnote when they were stopped."""
+    year_ago = (
+        company.tables["orders"]
+        .iloc[:1]
+        .assign(order_id="O-old", ordered_at=pd.Timestamp("2025-09-10T18:00Z"), source="orders/orders_2025-09.csv")
+    )
+    company.tables["orders"] = pd.concat([year_ago, company.tables["orders"]], ignore_index=True)
+    company.spoil("answers", "score", 99.0, n=30, month=Period.parse("2026-07"))
+    verdict = company.validate()
+    assert read_verdict(company.project, "sample", Period.parse("2026-07")).decision == "stop"
+    assert read_verdict(company.project, "sample", Period.parse("2025-09")).decision == "stop"
+    assert verdict.footnotes == ["September 2025 was stopped by the checks, so nothing is compared with it."]
 
 
 def test_stop_removes_what_an_earlier_run_accepted(company):
@@ -297,12 +314,12 @@ def test_stop_removes_what_an_earlier_run_accepted(company):
     assert not list(company.project.accepted("sample", PERIOD).glob("*.parquet"))
 
 
-def test_warning_rule_never_stops(company):
-    """However many rows break a warning rule, they are rejected and noted."""
-    company.spoil("tickets", "priority", "Immediate", n=100)
+def test_warning_rule_never_stops_by_itself(company):
+    """Rows that break a warning rule are rejected and noted; many of them are the concern of the feed's gates."""
+    company.spoil("tickets", "priority", "Immediate", n=10)
     verdict = company.validate()
     assert verdict.decision == "publish with footnotes"
-    assert verdict.footnotes == ["100 support cases carried an unknown priority and are left out."]
+    assert verdict.footnotes == ["10 support cases carried an unknown priority and are left out."]
 
 
 def test_lost_row_is_an_internal_error(company, monkeypatch):
