@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from cxreport.errors import CxError, UsageError
-from cxreport.publish.atomic import disk_errors
+from cxreport.publish.atomic import disk_errors, reserved
 
 if TYPE_CHECKING:
     from cxreport.config import Dataset, Project, Report
@@ -93,7 +93,7 @@ def ingest(project: ProjectOption = None, report: ReportOption = "monthly") -> N
     from cxreport import sources
     from cxreport.publish.run import provide_sample
 
-    with _progress() as tell:
+    with _progress() as tell, reserved(here.output, tell):
         provide_sample(here, dataset, tell)
         tell("Reading the delivered files")
         rows = sources.ingest(here, dataset)
@@ -111,7 +111,7 @@ def validate(
 
     taken = _as_of(dataset, as_of)
     chosen = _period(here, definition, dataset, period, taken)
-    with _progress() as tell:
+    with _progress() as tell, reserved(here.output, tell):
         tell(f"Checking the rows up to {chosen}")
         verdict = validation.validate(here, dataset, chosen, taken)
     for table, count in sorted(verdict.tables.items()):
@@ -131,7 +131,7 @@ def measure(project: ProjectOption = None, report: ReportOption = "monthly", per
     from cxreport import measure as measuring
 
     chosen = _period(here, definition, dataset, period, _as_of(dataset, None))
-    with _progress() as tell:
+    with _progress() as tell, reserved(here.output, tell):
         tell(f"Measuring the periods up to {chosen}")
         estimates = measuring.measure(here, definition, chosen)
     typer.echo(f"{len(estimates):,} estimates in {_shown(here.measured(report, chosen))}")
@@ -157,17 +157,22 @@ def run(
     from cxreport.periods import Period
     from cxreport.publish import run as publishing
 
-    with _progress() as tell:
-        published = publishing.run(
-            here,
-            definition,
-            Period.parse(period) if period else None,
-            as_of=_as_of(dataset, as_of),
-            renderer=renderer,
-            started=started,
-            tell=tell,
-            parameters=texts,
-        )
+    wanted = Period.parse(period) if period else None
+    try:
+        with _progress() as tell:
+            published = publishing.run(
+                here,
+                definition,
+                wanted,
+                as_of=_as_of(dataset, as_of),
+                renderer=renderer,
+                started=started,
+                tell=tell,
+                parameters=texts,
+            )
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Nothing was published; the last issue is unchanged.", err=True)
+        raise
     typer.echo(_shown(published.html))
     typer.echo(_shown(published.pdf))
 
@@ -215,7 +220,7 @@ def _parameters(texts: list[str]) -> Mapping[str, str]:
     if wrong := [text for text in texts if not text.partition("=")[0].isidentifier() or "=" not in text]:
         raise UsageError(
             found=f"{len(wrong)} of {len(texts)} parameters without the form NAME=VALUE",
-            expected="for example `-p region=north`",
+            expected="for example `-p name=value`",
             do="write the parameter in that form",
         )
     return {name: value for name, _, value in (text.partition("=") for text in texts)}
