@@ -70,12 +70,19 @@ def rests_on(pack: Pack) -> Markdown:
     hidden = _hidden_groups(pack)
     lines = [
         f"Verdict on the data: **{escape_markdown(verdict.decision)}**.",
-        f"Counted: {kept}." if kept else "",
+        f"Accepted: {kept}." if kept else "",
+        _without_score(pack),
         *(escape_markdown(footnote) for footnote in verdict.footnotes),
         f"Hidden, at least in parts, to protect small groups: {'; '.join(hidden)}." if hidden else "",
         f"Measured: {escape_markdown(pack.dataset.population)}, those who chose to answer.",
     ]
     return Markdown("\n".join(f"- {line}" for line in lines if line))
+
+
+def _without_score(pack: Pack) -> str:
+    """Say how many accepted answers carry no score; they count in no KPI."""
+    blank = sum(missing.n for missing in pack.verdict.missing)
+    return f"{tables.number(blank)} of the accepted answers carry no score and count in no KPI." if blank else ""
 
 
 def _hidden_groups(pack: Pack) -> list[str]:
