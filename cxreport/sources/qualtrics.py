@@ -54,7 +54,7 @@ def _records(path: Path) -> Records:
 def _description(cell: str) -> dict[str, Any]:
     try:
         content = json.loads(cell)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # not JSON, a number of thousands of digits, endless nesting
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -3,6 +3,7 @@
 import csv
 import difflib
 import io
+import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 
 from cxreport.sources.values import stripped
 
+_LONG_NUMBER = re.compile(r"\d{4}")
 UTF_8 = "utf-8-sig"  # reads UTF-8 with and without a byte order mark
 
 
@@ -184,8 +186,12 @@ def as_text(value: Any) -> str:
 
 
 def _nearest(wanted: str, present: Sequence[str]) -> str:
-    """Like `errors.nearest`, but for names whose case varies: `QID1` and `qid_1` are close."""
-    by_lower = {name.lower(): name for name in present}
+    """Like `errors.nearest`, but for names whose case varies: `QID1` and `qid_1` are close.
+
+    Only what can be a name is suggested: a damaged header may hold data, which no message may quote.
+    """
+    names = [name for name in present if name.isprintable() and not _LONG_NUMBER.search(name)]
+    by_lower = {name.lower(): name for name in names}
     close = difflib.get_close_matches(wanted.lower(), by_lower, n=1, cutoff=0.6)
     return f", did you mean `{by_lower[close[0]]}`?" if close else ""
 

@@ -145,3 +145,13 @@ def test_looking_at_a_file_never_raises(tmp_path: Path) -> None:
     """Recognising must work on anything, also on what is no text and on what is not there."""
     assert first_rows(write(tmp_path, bytes(range(256)) * 4), 3) is not None
     assert first_rows(tmp_path / "absent.csv", 3) == []
+
+
+def test_damaged_header_is_not_quoted(tmp_path):
+    """Data glued to a header cell is never offered as the name that was meant."""
+    path = tmp_path / "a.csv"
+    for header in ('a,"customer_id\nC02403861",b', "a,customer_idC02403861,b"):
+        path.write_text(f"{header}\n1,2,3\n")
+        with pytest.raises(UnreadableFileError) as caught:
+            read_csv(path).require(["a", "customer_id"])
+        assert "C02403861" not in str(caught.value.problems)

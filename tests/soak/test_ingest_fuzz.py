@@ -1,0 +1,263 @@
+"""Damaged exports are staged with every row accounted for, or refused in three sentences that quote no data."""
+
+import csv
+import io
+import json
+import random
+import re
+import shutil
+
+import pandas as pd
+import pytest
+
+from cxreport import sources
+from cxreport.config import Project, load_dataset
+from cxreport.errors import CxError
+from cxreport.sample import write_sample
+from cxreport.schema import TABLES
+
+RECORDS = 20
+HEADER_ROWS = {"survey": 3}  # of the Qualtrics export; the others have one
+CANARY = "zq7x"  # marks what a mutation wrote, wherever it ends up
+HOSTILE = (
+    f"{CANARY}@example.com",
+    f"{CANARY}, 312-555-0147",
+    f'{CANARY} "quoted"',
+    f"{CANARY}\nsecond line",
+    f"={CANARY}()",
+    f"2026-13-45 25:61 {CANARY}",
+    f"1e999{CANARY}",
+    f"\N{RIGHT-TO-LEFT OVERRIDE}{CANARY}\N{ZERO WIDTH SPACE}",
+    f"[{CANARY}",
+    '{"ImportId": ["' + CANARY + '"]}',
+    "-0.0",
+    "NaN",
+    "1" * 5000,
+    "[" * 2000,
+    "9999-12-31 23:59:59",
+    "\u00a0",
+)
+
+
+# --- mutations of bytes --------------------------------------------------------------------------
+
+
+def by_rows(change):
+    """Turn a change of rows into a change of bytes; what is no table any more is left alone."""
+
+    def mutate(content, seeded):
+        text = content.decode("utf-8", errors="ignore")
+        try:
+            rows = list(csv.reader(io.StringIO(text, newline="")))
+        except csv.Error:
+            return content
+        if not rows or not rows[0]:
+            return content
+        changed = io.StringIO(newline="")
+        csv.writer(changed).writerows(change(rows, seeded))
+        return changed.getvalue().encode()
+
+    mutate.__name__ = change.__name__
+    return mutate
+
+
+def into_a_cell(text):
+    """Return a change that puts text into a random cell of a record."""
+
+    def mutate(rows, seeded):
+        row = seeded.choice(rows[1:] or rows)
+        if row:
+            row[seeded.randrange(len(row))] = text(seeded)
+        return rows
+
+    return mutate
+
+
+@by_rows
+def drop_a_column(rows, seeded):
+    at = seeded.randrange(len(rows[0]))
+    return [row[:at] + row[at + 1 :] for row in rows]
+
+
+@by_rows
+def duplicate_a_column(rows, seeded):
+    at = seeded.randrange(len(rows[0]))
+    return [row[:at] + row[at : at + 1] + row[at:] for row in rows]
+
+
+@by_rows
+def rename_a_column(rows, seeded):
+    at = seeded.randrange(len(rows[0]))
+    rows[0][at] = seeded.choice(["", " ", rows[0][at].upper(), f"{rows[0][at]}_2", "x" * 300])
+    return rows
+
+
+@by_rows
+def drop_a_row(rows, seeded):
+    del rows[seeded.randrange(len(rows))]
+    return rows
+
+
+@by_rows
+def repeat_a_row(rows, seeded):
+    rows.insert(seeded.randrange(len(rows) + 1), list(seeded.choice(rows)))
+    return rows
+
+
+@by_rows
+def shift_a_row(rows, seeded):
+    row = seeded.choice(rows)
+    row[:] = seeded.choice([row[1:], ["", *row], row + [CANARY] * 50, row[: len(row) // 2]])
+    return rows
+
+
+def cut_the_end(content, seeded):
+    return content[: seeded.randrange(len(content) + 1)]
+
+
+def cut_the_start(content, seeded):
+    return content[seeded.randrange(len(content) + 1) :]
+
+
+def cut_out(content, seeded):
+    first, last = sorted(seeded.randrange(len(content) + 1) for _ in range(2))
+    return content[:first] + content[last:]
+
+
+def insert(*pieces):
+    """Return a mutation that inserts one of some pieces of bytes anywhere, one to five times."""
+
+    def mutate(content, seeded):
+        for _ in range(seeded.randint(1, 5)):
+            at = seeded.randrange(len(content) + 1)
+            content = content[:at] + seeded.choice(pieces) + content[at:]
+        return content
+
+    return mutate
+
+
+def swap_quotes(content, seeded):
+    mark, other = seeded.choice([(b'"', b"'"), (b'"', b""), (b'""', b'"'), (b",", b'","'), (b"\r\n", b'"\r\n')])
+    return content.replace(mark, other, seeded.choice([1, 3, -1]))
+
+
+def encode_anew(content, seeded):
+    text = content.decode("utf-8", errors="ignore")
+    return text.encode(seeded.choice(["utf-16", "utf-16-le", "utf-32", "cp1252", "utf-8-sig"]), errors="replace")
+
+
+def change_the_delimiter(content, seeded):
+    return content.replace(b",", seeded.choice([b";", b"\t", b"|"]))
+
+
+def change_the_line_ends(content, seeded):
+    return content.replace(b"\r\n", b"\n").replace(b"\n", seeded.choice([b"\n", b"\r", b"\r\n", b"\n\n", b"\n\r\n"]))
+
+
+MUTATIONS = (
+    *(drop_a_column, duplicate_a_column, rename_a_column, drop_a_row, repeat_a_row, shift_a_row),
+    *(cut_the_end, cut_the_start, cut_out, swap_quotes, encode_anew, change_the_delimiter, change_the_line_ends),
+    insert(b"\xff", b"\x80\xfe", b"\xc3", b"\xed\xa0\x80"),
+    insert(b"\0", b"\0" * 100),
+    insert(b"\xef\xbb\xbf"),
+    insert(b"\r\n\r\n", b"\n,,,\n", b"\n \n", b'\n""\n'),
+    insert(b'"', b"'", b'""', b'",'),
+    by_rows(into_a_cell(lambda seeded: seeded.choice(HOSTILE))),
+    by_rows(into_a_cell(lambda seeded: CANARY * seeded.choice([100, 20_000, 40_000]))),
+)
+
+
+# --- what a feed made of it ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def delivered(root, tmp_path_factory):
+    """The sample company's project with one short export for each feed; returns it and the exports by feed."""
+    project = Project(tmp_path_factory.mktemp("fuzz") / "project")
+    shutil.copytree(root / "reports", project.root / "reports", ignore=shutil.ignore_patterns("output"))
+    whole = project.root / "whole"
+    write_sample(whole, months=2)
+    contents = {}
+    for feed in load_dataset(project, "sample").feeds:
+        newest = max(whole.glob(feed.files))
+        rows = list(csv.reader(io.StringIO(newest.read_text(encoding="utf-8-sig"), newline="")))
+        kept = io.StringIO(newline="")
+        csv.writer(kept).writerows(rows[: HEADER_ROWS.get(feed.id, 1) + RECORDS])
+        contents[feed.id] = (feed.files.replace("*", newest.stem), kept.getvalue().encode())
+    shutil.rmtree(whole)
+    return project, contents
+
+
+def check(project, feed, name, content, personal):
+    """Ingest one export as the only feed; return whether it was staged."""
+    path = project.sample / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    dataset = load_dataset(project, "sample").model_copy(update={"feeds": [feed]})
+    try:
+        counts = sources.ingest(project, dataset)
+    except CxError as error:
+        refused = error
+    else:
+        require_every_row(project, feed.id, content, counts)
+        return True
+    assert all(part.strip() for part in (refused.found, refused.expected, refused.do))
+    message = str(refused).lower()
+    assert CANARY not in message
+    assert [text for text in personal if text.lower() in message] == []
+    return False
+
+
+def require_every_row(project, feed, content, counts):
+    """Demand that each record of a file is one row of each table, that what does not line up says so."""
+    records = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")) if any(row)]
+    records = records[HEADER_ROWS.get(feed, 1) :]
+    folder = project.staged("sample")
+    about = json.loads((folder / "feeds.json").read_text())[feed]
+    assert about["rows"] == len(records)
+    for table, rows in counts.items():
+        staged = pd.read_parquet(folder / f"{table}.parquet")
+        assert len(staged) == rows
+        if table == "answers":
+            assert set(staged["source_row"]) <= set(range(1, len(records) + 1))
+            assert not staged.duplicated(["source_row", "question"]).any()
+            # An answer is read, or it says why not.
+            assert (staged["score"].notna() | staged["missing_reason"].notna()).all()
+            continue
+        assert staged["source_row"].tolist() == list(range(1, len(records) + 1))
+        width = len(about["files"][0]["columns"])
+        ragged = [len(record) != width for record in records]
+        assert staged["typing_fault"].str.contains("record has").eq(True).tolist() == ragged
+        # A key is what was delivered, or it is null.
+        keys = staged[list(TABLES[table].key)].dropna()
+        text = content.decode("utf-8-sig").replace('"', "")
+        assert all(key.replace('"', "") in text for key in keys.to_numpy().ravel())
+
+
+def personal_texts(content, header_rows):
+    """Return the addresses, names, comments and ids of an export's records; none is a word of a definition."""
+    rows = list(csv.reader(io.StringIO(content.decode(), newline="")))[header_rows:]
+    return {cell for row in rows for cell in row if len(cell) > 4 and re.search(r"[@\d ]", cell)}
+
+
+@pytest.mark.parametrize("feed", ["survey", "tickets", "customers", "invitations", "orders"])
+@pytest.mark.parametrize("cases", [12, pytest.param(600, marks=pytest.mark.soak)])
+def test_damaged_export_is_staged_or_refused(delivered, feed, cases):
+    """Whatever happens to the bytes of an export: no other exception, no lost row, no data in a message."""
+    project, contents = delivered
+    [definition] = [one for one in load_dataset(project, "sample").feeds if one.id == feed]
+    name, whole = contents[feed]
+    personal = personal_texts(whole, HEADER_ROWS.get(feed, 1))
+    assert check(project, definition, name, whole, personal)
+    failures, staged = [], 0
+    for case in range(cases):
+        seeded = random.Random(f"{feed} {case} of {cases}")
+        content, chosen = whole, seeded.choices(MUTATIONS, k=seeded.randint(1, 3))
+        for mutate in chosen:
+            content = mutate(content, seeded)
+        try:
+            staged += check(project, definition, name, content, personal)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+            failures.append(f"case {case}: {type(error).__name__} {str(error)[:300]}")
+    assert failures == []
+    assert 0 < staged < cases
