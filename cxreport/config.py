@@ -48,6 +48,11 @@ class Project:
             do=f"change into the project, or set {ROOT_VARIABLE} to its folder",
         )
 
+    @classmethod
+    def at(cls, root: str) -> Self:
+        """Return the project in a folder that a notebook's parameter names; `find` it where the text is empty."""
+        return cls(Path(root).resolve()) if root else cls.find()
+
     @property
     def notebooks(self) -> Path:
         return self.root / "notebooks"

@@ -1,7 +1,6 @@
 """From a notebook's parameters to what measuring needs."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from cxreport.config import Kpi, Project, Report, load_kpis, load_report
 from cxreport.measure.frames import latest_period
@@ -30,7 +29,7 @@ def read_settings(report: str, period: str = "", root: str = "") -> Settings:
 
     Raises `UsageError` for an unknown report, a wrong period, or when there are no accepted rows.
     """
-    project = Project(Path(root).resolve()) if root else Project.find()
+    project = Project.at(root)
     definition = load_report(project, report)
     return Settings(
         project=project,

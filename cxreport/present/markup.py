@@ -39,9 +39,6 @@ class Picture:
 
     svg: str
 
-    def _repr_svg_(self) -> str:
-        return self.svg
-
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         return {"image/svg+xml": self.svg}
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -247,7 +246,7 @@ def open_pack(report: str, period: str = "", root: str = "") -> Pack:
     Raises `UsageError` when nothing is measured for them, `DefinitionError` for a wrong definition, `GateError` when
     the verdict on the data is to stop.
     """
-    project = Project(Path(root).resolve()) if root else Project.find()
+    project = Project.at(root)
     definition = load_report(project, report)
     chosen = Period.parse(period) if period else _newest(project, definition)
     folder = project.measured(report, chosen)

@@ -57,15 +57,18 @@ def building(output: Path, report: str, period: str) -> Iterator[Path]:
 
 
 @contextmanager
-def disk_errors(root: Path) -> Iterator[None]:
-    """Turn the operating system's refusals (no room, no permission, a file in the way) into a `RunError`."""
+def disk_errors(root: Path, *, outcome: str = "the last issue is unchanged") -> Iterator[None]:
+    """Turn the operating system's refusals (no room, no permission, a file in the way) into a `RunError`.
+
+    `outcome` tells what is published all the same.
+    """
     try:
         yield
     except OSError as error:
         raise RunError(
             found=f"{error.strerror or type(error).__name__}{_place(error, root)}",
             expected="room on the disk and folders that can be written",
-            do="make room or correct the folder, then run again; the last issue is unchanged",
+            do=f"make room or correct the folder, then run again; {outcome}",
         ) from error
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import cxreport
 from cxreport import sources
 from cxreport.config import Dataset, Project, Report, load_dataset, load_kpis, load_segments
-from cxreport.errors import DefinitionError, RunError, UsageError, listed
+from cxreport.errors import DefinitionError, UsageError, listed
 from cxreport.periods import Period
 from cxreport.publish import archive, atomic, document, manifest, notebooks, render
 from cxreport.publish.notebooks import Notebook, Value
@@ -140,7 +140,9 @@ def run(
                 started=started,
                 finished=datetime.now(started.tzinfo),
             )
-        _write_index(project)
+        # The issue is in place by now, and the message must not say otherwise.
+        with atomic.disk_errors(project.root, outcome="the new issue itself is published"):
+            archive.write_index(project.output)
     pack = project.published(report.id, issue.period)
     return Published(html=pack / archive.HTML, pdf=pack / archive.PDF)
 
@@ -153,18 +155,6 @@ def _require_months(report: Report) -> None:
             expected="`month`, the only kind that can be published so far",
             do="set `period_kind: month`; `cxreport measure` also computes quarters and years",
         )
-
-
-def _write_index(project: Project) -> None:
-    """Renew the archive page; the issue itself is in place by now, and the message must not say otherwise."""
-    try:
-        archive.write_index(project.output)
-    except OSError as error:
-        raise RunError(
-            found=f"the archive page could not be written ({error.strerror or type(error).__name__})",
-            expected="room on the disk and `reports/output/` that can be written",
-            do="make room and run again; the new issue itself is published",
-        ) from error
 
 
 def provide_sample(project: Project, dataset: Dataset, tell: Tell) -> None:

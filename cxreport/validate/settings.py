@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from cxreport.config import Dataset, Project, Report, load_dataset, load_report
 from cxreport.errors import UsageError
@@ -36,7 +35,7 @@ def read_settings(report: str, period: str = "", as_of: str = "", root: str = ""
     Raises `UsageError` for an unknown report, a wrong period or day, or a missing `as_of`, and `GateError` as
     `last_complete_month` does.
     """
-    project = Project(Path(root).resolve()) if root else Project.find()
+    project = Project.at(root)
     definition = load_report(project, report)
     dataset = load_dataset(project, definition.dataset)
     day = _day(as_of, dataset)

@@ -8,6 +8,7 @@ its tolerance. Rules judge rows (one or two columns of a row); suites of feeds m
 import json
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -274,8 +275,7 @@ def _number(bound: object) -> float | None:
 
 
 def _twice(names: Iterable[str]) -> set[str]:
-    seen: set[str] = set()
-    return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
+    return {name for name, count in Counter(names).items() if count > 1}
 
 
 def _refuse(problems: list[str]) -> None:
