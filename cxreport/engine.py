@@ -1,46 +1,105 @@
-"""Open canonical tables as Narwhals frames on DuckDB (the default) or pandas."""
+"""Open canonical tables as Narwhals frames on DuckDB (the default), pandas or Spark.
 
+The optional file `reports/engine.yml` holds the settings; every engine gives the same figures.
+"""
+
+import importlib.util
+import itertools
+import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol, cast, get_args
 
 import duckdb
 import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
-from cxreport.errors import UsageError
+from cxreport.config import Definition, Project, load_yaml
+from cxreport.errors import DefinitionError, RunError, UsageError, listed, nearest
+
+ENGINE_VARIABLE = "CXREPORT_ENGINE"
 
 # A lazy frame on any engine.
 Frame = nw.LazyFrame[Any]
+# Names of tables that are kept for a while.
+_NUMBERS = itertools.count()
+EngineName = Literal["duckdb", "pandas", "spark"]
+
+
+class EngineSettings(Definition):
+    """Which engine computes, and with what; the settings of an engine that is not chosen rest.
+
+    `memory_limit`, `threads` and `temporary_folder` are DuckDB's: what does not fit into memory goes to a folder below
+    `temporary_folder` (relative to the project; the system's own when not given) that is removed in the end.
+    `spark_remote` is `sc://host:port` of a Spark Connect server, or `local[n]` for n threads on this machine.
+    """
+
+    engine: EngineName = "duckdb"
+    memory_limit: str | None = Field(default=None, pattern=r"^[1-9]\d*(\.\d+)? ?[KMGT]i?B$")
+    threads: int | None = Field(default=None, ge=1)
+    temporary_folder: Path | None = None
+    spark_remote: str = Field(default="local[*]", pattern=r"^(sc://\S+|local\[(\*|[1-9]\d*)\])$")
+
+
+def load_engine(project: Project) -> EngineSettings:
+    """Read `reports/engine.yml`, or the defaults where there is none; `CXREPORT_ENGINE` overrides the engine.
+
+    Raises `DefinitionError` for a wrong file or an unknown engine.
+    """
+    path = project.root / "reports" / "engine.yml"
+    settings = load_yaml(path, EngineSettings, project) if path.is_file() else EngineSettings()
+    chosen: dict[str, object] = {}
+    if settings.temporary_folder:
+        chosen["temporary_folder"] = project.root / settings.temporary_folder
+    if named := os.environ.get(ENGINE_VARIABLE):
+        known = get_args(EngineName)
+        if named not in known:
+            raise DefinitionError(
+                found=f"{ENGINE_VARIABLE} names the engine `{named[:60]}`{nearest(named, known)}",
+                expected=f"one of {listed(known)}",
+                do=f"correct {ENGINE_VARIABLE}, or unset it",
+            )
+        chosen["engine"] = named
+    return settings.model_copy(update=chosen)
+
+
+class Engine(Protocol):
+    """Opens rows as lazy frames that can be joined with each other."""
+
+    def scan(self, paths: Iterable[Path]) -> Frame:
+        """Open Parquet files of one table as one frame; columns absent from some of the files read as null there.
+
+        Raises `UsageError` when there is no file.
+        """
+
+    def load(self, rows: pd.DataFrame) -> Frame:
+        """Bring rows from pandas; missing values are null."""
+
+    def keep(self, frame: Frame, name: str) -> Frame:
+        """Compute a frame once for the many reductions that follow; names do not repeat within an engine."""
 
 
 @contextmanager
-def connect() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open an in-memory DuckDB that keeps instants in UTC and never reaches for the network."""
-    offline: dict[str, str | bool | int | float | list[str]] = {
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-    }
-    with duckdb.connect(config=offline) as connection:
-        yield connection
+def open_engine(settings: EngineSettings | None = None) -> Iterator[Engine]:
+    """Open an engine, the default one without settings; its frames live as long as it is open.
 
-
-def scan(paths: Iterable[Path], connection: duckdb.DuckDBPyConnection) -> Frame:
-    """Open Parquet files of one table as one lazy frame; columns absent from older files read as null.
-
-    Raises `UsageError` when there is no file.
+    Raises
+    ------
+    UsageError
+        When Spark is asked for and PySpark or Java is not installed.
+    RunError
+        When DuckDB has used up its memory limit and cannot do with less.
     """
-    files = [str(path) for path in sorted(paths)]
-    if not files:
-        raise UsageError(
-            found="no Parquet file to read",
-            expected="accepted rows of at least one period",
-            do="run `cxreport validate` first",
-        )
-    return nw.from_native(connection.read_parquet(files, union_by_name=True))
+    chosen = settings or EngineSettings()
+    openers = {"duckdb": _open_duckdb, "pandas": _open_pandas, "spark": _open_spark}
+    with openers[chosen.engine](chosen) as engine:
+        yield engine
 
 
 def wrap(frame: pd.DataFrame) -> Frame:
@@ -52,6 +111,27 @@ def collect(frame: Frame) -> pd.DataFrame:
     """Bring a small result into pandas, whichever engine made it."""
     result: pd.DataFrame = frame.collect(backend="pyarrow").to_native().to_pandas()
     return result
+
+
+@contextmanager
+def kept(frame: Frame) -> Iterator[Frame]:
+    """Compute a frame once, for several reductions, and give its room back afterwards."""
+    native = frame.to_native()
+    if frame.implementation.is_spark_like():
+        held = native.persist()
+        try:
+            yield cast(Frame, nw.from_native(held))
+        finally:
+            held.unpersist()
+    elif frame.implementation.is_duckdb():
+        name = f"_kept_{next(_NUMBERS)}"
+        native.query("_rows", f"CREATE TEMP TABLE {name} AS FROM _rows")
+        try:
+            yield nw.from_native(native.query("_rows", f"FROM {name}"))
+        finally:
+            native.query("_rows", f"DROP TABLE {name}")
+    else:
+        yield frame
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -68,3 +148,145 @@ def write_table(frame: pd.DataFrame, path: Path, schema: pa.Schema, sort_by: Ite
         table = table.sort_by([(name, "ascending") for name in order])
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path, compression="zstd", version="2.6")
+
+
+# --- DuckDB --------------------------------------------------------------------------------------
+
+
+class _DuckDB:
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    def scan(self, paths: Iterable[Path]) -> Frame:
+        return nw.from_native(self.connection.read_parquet(_files(paths), union_by_name=True))
+
+    def load(self, rows: pd.DataFrame) -> Frame:
+        return nw.from_native(self.connection.from_arrow(pa.Table.from_pandas(rows, preserve_index=False)))
+
+    def keep(self, frame: Frame, name: str) -> Frame:
+        frame.to_native().create(name)
+        return nw.from_native(self.connection.table(name))
+
+
+@contextmanager
+def _open_duckdb(settings: EngineSettings) -> Iterator[Engine]:
+    """Open an in-memory DuckDB that keeps instants in UTC and never reaches for the network."""
+    if settings.temporary_folder:
+        settings.temporary_folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="cxreport-", dir=settings.temporary_folder) as folder:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "temp_directory": folder,
+        }
+        if settings.memory_limit:
+            config["memory_limit"] = settings.memory_limit
+        if settings.threads:
+            config["threads"] = settings.threads
+        with duckdb.connect(config=config) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            try:
+                yield _DuckDB(connection)
+            except duckdb.OutOfMemoryException as error:
+                raise RunError(
+                    found=f"DuckDB used up its memory limit of {settings.memory_limit or '80 % of the memory'}",
+                    expected="room for one group of rows per thread; the rest goes to the disk",
+                    do="raise `memory_limit` or lower `threads` in reports/engine.yml",
+                ) from error
+
+
+# --- pandas --------------------------------------------------------------------------------------
+
+
+class _Pandas:
+    def scan(self, paths: Iterable[Path]) -> Frame:
+        tables = [pq.read_table(path) for path in _files(paths)]
+        return wrap(pa.concat_tables(tables, promote_options="default").to_pandas())
+
+    def load(self, rows: pd.DataFrame) -> Frame:
+        return wrap(rows)
+
+    def keep(self, frame: Frame, name: str) -> Frame:  # noqa: ARG002 - every frame is computed at once
+        return frame
+
+
+@contextmanager
+def _open_pandas(settings: EngineSettings) -> Iterator[Engine]:  # noqa: ARG001 - nothing to set
+    yield _Pandas()
+
+
+# --- Spark ---------------------------------------------------------------------------------------
+
+_SPARK_OPTIONS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",  # overflows are errors, not wrong numbers
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}
+# For a Spark of this process; a server has its own.
+_LOCAL_SPARK_OPTIONS = {
+    "spark.ui.enabled": "false",
+    "spark.log.level": "ERROR",
+    "spark.driver.host": "127.0.0.1",
+    "spark.sql.shuffle.partitions": "4",
+}
+
+
+class _Spark:
+    def __init__(self, session: Any) -> None:
+        self.session = session
+        self.kept: list[Any] = []
+
+    def scan(self, paths: Iterable[Path]) -> Frame:
+        return cast(Frame, nw.from_native(self.session.read.option("mergeSchema", "true").parquet(*_files(paths))))
+
+    def load(self, rows: pd.DataFrame) -> Frame:
+        return cast(
+            Frame, nw.from_native(self.session.createDataFrame(pa.Table.from_pandas(rows, preserve_index=False)))
+        )
+
+    def keep(self, frame: Frame, name: str) -> Frame:  # noqa: ARG002 - caches have no names
+        self.kept.append(frame.to_native().persist())
+        return cast(Frame, nw.from_native(self.kept[-1]))
+
+
+@contextmanager
+def _open_spark(settings: EngineSettings) -> Iterator[Engine]:
+    is_local = not settings.spark_remote.startswith("sc://")
+    _check_spark(is_local)
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName("cxreport")
+    builder = builder.master(settings.spark_remote) if is_local else builder.remote(settings.spark_remote)
+    for key, value in (_SPARK_OPTIONS | (_LOCAL_SPARK_OPTIONS if is_local else {})).items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    engine = _Spark(session)
+    try:
+        yield engine
+    finally:
+        for kept in engine.kept:
+            kept.unpersist()
+        session.stop()
+
+
+def _check_spark(is_local: bool) -> None:
+    missing = [] if importlib.util.find_spec("pyspark") else ["PySpark"]
+    if is_local and not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        missing.append("Java")
+    if missing:
+        raise UsageError(
+            found=f"the engine `spark` without {' and '.join(missing)}",
+            expected="PySpark from the extra `spark` of this package, and Java 17 or later for a local Spark",
+            do="install them, or choose the engine `duckdb` in reports/engine.yml",
+        )
+
+
+def _files(paths: Iterable[Path]) -> list[str]:
+    files = [str(path) for path in sorted(paths)]
+    if not files:
+        raise UsageError(
+            found="no Parquet file to read",
+            expected="accepted rows of at least one period",
+            do="run `cxreport validate` first",
+        )
+    return files

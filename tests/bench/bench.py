@@ -1,7 +1,9 @@
 """Speed and memory as ratios against named rivals, measured in the same run: `make bench`.
 
-Each rival answers the same question in a process of its own: NPS counts for every month and every level of six
-segments, from one Parquet file. Their counts must agree before any time is printed.
+Everybody answers the same question: NPS counts for every month, in total and for every level of six segments, from
+Parquet files. cxreport adds the checks of all rows, the sums for weights and clusters, and the intervals. Every
+measurement has a process of its own; repeats take turns, so that what else the machine does hits all rivals alike.
+Starting Python and importing are not timed. The counts must agree before anything is printed.
 """
 
 import argparse
@@ -11,72 +13,118 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-MONTHS = 24
-LEVELS = {"region": 5, "channel": 4, "plan": 3, "stage": 6, "touchpoint": 12, "language": 4}
+MILLION = 1_000_000
+MONTHS = [f"{2024 + number // 12}-{number % 12 + 1:02d}" for number in range(24)]
+SEGMENTS = {"region": 5, "channel": 4, "plan": 3, "stage": 6, "touchpoint": 12, "language": 4}
+COUNTS = ["n", "n_top", "n_bottom"]
+LIMIT = "1 GiB"
 
 
 def main() -> None:
     """Parse the command line, then compare the rivals or be one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--answers", type=int, default=2_000_000)
+    parser.add_argument("--millions", type=int, default=10, help="answers of the comparison, in millions")
+    parser.add_argument("--growth", type=int, nargs="*", default=[1, 10, 50], help="answers of the growth, in millions")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rival", choices=RIVALS)
-    parser.add_argument("--file", type=Path)
+    parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     if options.rival:
-        print(json.dumps(time_one(RIVALS[options.rival], options.file, options.repeats)))
+        print(json.dumps(measure_one(RIVALS[options.rival], options.folder, options.millions)))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "answers.parquet"
-        write_answers(file, options.answers)
-        results = {name: run(name, file, options.repeats) for name in RIVALS}
-    assert len({result["checksum"] for result in results.values()}) == 1, "the rivals disagree on the counts"
-    own = results["cxreport (Narwhals on DuckDB)"]
-    print(f"{options.answers:,} answers, {MONTHS} months, {len(LEVELS)} segments; fastest of {options.repeats}")
-    for name, result in results.items():
-        ratio = result["seconds"] / own["seconds"]
-        memory = result["peak_mib"] / own["peak_mib"]
+    with tempfile.TemporaryDirectory(prefix="cxreport-bench-") as name:
+        folder = Path(name)
+        most = max([options.millions, *options.growth])
+        for number in range(most):
+            write_million(folder / f"{number:03d}.parquet", number, customers=most * MILLION // 5)
+        compare(folder, options.millions, options.repeats)
+        grow(folder, options.growth, options.repeats)
+
+
+def compare(folder: Path, millions: int, repeats: int) -> None:
+    """Print every rival beside the suite's own measure."""
+    rounds = [{name: run(name, folder, millions) for name in RIVALS} for _ in range(repeats)]
+    assert len({result["checksum"] for results in rounds for result in results.values()}) == 1, "the counts disagree"
+    best = {name: min((results[name] for results in rounds), key=lambda result: result["seconds"]) for name in RIVALS}
+    own = best["cxreport"]
+    by_hand = min(best[name]["seconds"] for name in RIVALS if name.startswith("DuckDB"))
+    print(f"{millions} million answers, {len(MONTHS)} months, {len(SEGMENTS)} segments; fastest of {repeats}")
+    print(f"  {'':42}{'seconds':>9}{'own = 1':>9}{'CPU s':>8}{'peak MiB':>10}{'own = 1':>9}")
+    for name, result in best.items():
+        ratios = result["seconds"] / own["seconds"], result["peak_mib"] / own["peak_mib"]
         print(
-            f"  {name:32} {result['seconds']:6.2f} s ({ratio:5.2f} x)  {result['peak_mib']:7.0f} MiB ({memory:4.2f} x)"
+            f"  {name:42}{result['seconds']:9.2f}{ratios[0]:9.2f}{result['cpu']:8.2f}"
+            f"{result['peak_mib']:10.0f}{ratios[1]:9.2f}"
         )
+    judge("own time over the faster SQL by hand", own["seconds"] / by_hand, at_most=1.5)
+    judge("own time over plain pandas", own["seconds"] / best["plain pandas"]["seconds"], at_most=1 / 5)
 
 
-def write_answers(file: Path, answers: int) -> None:
-    """Write seeded answers: months, six text segments and scores 0 to 10."""
-    random = np.random.default_rng(1)
-    months = [f"{2024 + number // 12}-{number % 12 + 1:02d}" for number in range(MONTHS)]
-    columns = {"period": pd.Categorical.from_codes(random.integers(0, MONTHS, answers), months)}
-    for name, count in LEVELS.items():
-        levels = [f"{name} {number}" for number in range(count)]
-        columns[name] = pd.Categorical.from_codes(random.integers(0, count, answers), levels)
-    columns |= {"score": random.integers(0, 11, answers).astype("float64"), "metric": pd.Categorical(["nps"] * answers)}
-    frame = pd.DataFrame(columns).assign(scale_low=0.0, scale_high=10.0)
-    frame.astype(dict.fromkeys(["period", "metric", *LEVELS], "str")).to_parquet(file, index=False)
+def grow(folder: Path, sizes: list[int], repeats: int) -> None:
+    """Print how time and memory grow with the number of answers."""
+    print(f"growth of cxreport; fastest of {repeats}")
+    results = [
+        min((run("cxreport", folder, millions) for _ in range(repeats)), key=lambda result: result["seconds"])
+        for millions in sizes
+    ]
+    for millions, result in zip(sizes, results, strict=True):
+        each = result["seconds"] / millions
+        print(
+            f"  {millions:4} million {result['seconds']:8.2f} s {each:8.3f} s a million {result['peak_mib']:8.0f} MiB"
+        )
+    for (size, result), (larger, more) in zip(
+        list(zip(sizes, results, strict=True))[:-1], list(zip(sizes, results, strict=True))[1:], strict=True
+    ):
+        factor = more["seconds"] / result["seconds"]
+        judge(f"growth of time from {size} to {larger} million", factor, at_most=larger / size)
 
 
-def run(name: str, file: Path, repeats: int) -> dict[str, float]:
+def judge(what: str, ratio: float, at_most: float) -> None:
+    """Print a ratio beside its goal."""
+    print(f"  {what}: {ratio:.2f}, goal at most {at_most:.2f}: {'met' if ratio <= at_most else 'MISSED'}")
+
+
+def write_million(file: Path, seed: int, customers: int) -> None:
+    """Write a million seeded answers: months, six text segments, customers and scores 0 to 10."""
+    random = np.random.default_rng(seed)
+
+    def chosen(values: list[str]) -> pa.Array:
+        codes = random.integers(0, len(values), MILLION, dtype="int32")
+        return pa.DictionaryArray.from_arrays(codes, values).cast(pa.string())
+
+    columns = {"period": chosen(MONTHS)}
+    columns |= {name: chosen([f"{name} {level}" for level in range(count)]) for name, count in SEGMENTS.items()}
+    columns["customer_id"] = pa.array(random.integers(0, customers, MILLION)).cast(pa.string())
+    columns["score"] = pa.array(random.integers(0, 11, MILLION).astype(float))
+    columns |= {"metric": chosen(["nps"]), "scale_good": chosen(["high"])}
+    columns |= {"scale_low": pa.array(np.zeros(MILLION)), "scale_high": pa.array(np.full(MILLION, 10.0))}
+    pq.write_table(pa.table(columns), file, compression="zstd")
+
+
+def run(name: str, folder: Path, millions: int) -> dict[str, float]:
     """Run one rival in its own process, so that its peak memory is its own."""
-    arguments = [sys.executable, __file__, "--rival", name, "--file", str(file), "--repeats", str(repeats)]
+    arguments = [sys.executable, __file__, "--rival", name, "--folder", str(folder), "--millions", str(millions)]
     return json.loads(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
 
 
-def time_one(rival, file: Path, repeats: int) -> dict[str, float]:
-    """Return the fastest time, the peak memory of the process and a checksum of all counts."""
-    seconds, counts = [], None
-    for _ in range(repeats):
-        start = time.perf_counter()
-        counts = rival(file)
-        seconds.append(time.perf_counter() - start)
-    flat = np.concatenate(
-        [frame.sort_values(list(frame.columns[:2])).iloc[:, 2:].to_numpy().ravel() for frame in counts]
-    )
-    checksum = float((flat.astype(float) * np.arange(1, len(flat) + 1)).sum())
-    return {"seconds": min(seconds), "peak_mib": peak_mib(), "checksum": checksum}
+def measure_one(rival: Callable[[list[Path]], pd.DataFrame], folder: Path, millions: int) -> dict[str, float]:
+    """Return the time, the CPU time and the peak memory of a rival, and a checksum of its counts."""
+    files = sorted(folder.glob("*.parquet"))[:millions]
+    rival(files[:1])  # imports and first calls are not timed
+    start, start_cpu = time.perf_counter(), time.process_time()
+    counts = rival(files)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+    flat = counts.sort_values(["segment", "level", "period"])[COUNTS].to_numpy(dtype=float).ravel()
+    checksum = float((flat * np.arange(1, len(flat) + 1)).sum())
+    return {"seconds": seconds, "cpu": cpu, "peak_mib": peak_mib(), "checksum": checksum}
 
 
 def peak_mib() -> float:
@@ -85,48 +133,69 @@ def peak_mib() -> float:
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
-def by_cxreport(file: Path) -> list[pd.DataFrame]:
-    """The suite's own estimate, intervals included."""
+def by_cxreport(files: list[Path], cluster: str | None = None, memory_limit: str | None = None) -> pd.DataFrame:
+    """The suite's own reduction and inference."""
     from cxreport.config import Project, load_kpis
-    from cxreport.engine import connect, scan
-    from cxreport.measure import estimate
+    from cxreport.engine import EngineSettings, open_engine
+    from cxreport.measure.intervals import infer
+    from cxreport.measure.reduce import reduce
 
-    nps = load_kpis(Project.find(Path(__file__)), ["nps"])["nps"]
-    with connect() as connection:
-        frame = scan([file], connection)
-        return [
-            estimate(frame, nps, by=["period", name])[["period", name, "n", "n_top", "n_bottom"]] for name in LEVELS
-        ]
+    nps = load_kpis(Project.find(Path(__file__)), ["nps"])["nps"].model_copy(update={"cluster": cluster})
+    with open_engine(EngineSettings(memory_limit=memory_limit, temporary_folder=files[0].parent)) as engine:
+        reduced = reduce(engine.scan(files), nps, ["period"], 0.95, segments={name: name for name in SEGMENTS})
+    return reduced[["segment", "level", "period"]].join(infer(reduced, nps, 0.95)[COUNTS])
 
 
-def by_duckdb(file: Path) -> list[pd.DataFrame]:
-    """SQL written by hand for these counts alone."""
+def by_group_bys(files: list[Path]) -> pd.DataFrame:
+    """SQL written by hand for these counts alone: one GROUP BY for each segment."""
     import duckdb
 
-    return [
+    names = [str(file) for file in files]
+    tables = [
         duckdb.sql(
-            f"SELECT period, {name}, count(score) n, count(*) FILTER (score >= 9) n_top, "
-            f"count(*) FILTER (score <= 6) n_bottom FROM '{file}' GROUP BY period, {name}"
+            f"SELECT '{name}' segment, {column} AS level, period, count(score) n, count(*) FILTER (score >= 9) n_top, "
+            f"count(*) FILTER (score <= 6) n_bottom FROM read_parquet({names}) WHERE metric = 'nps' GROUP BY ALL"
         ).df()
-        for name in LEVELS
+        for name, column in {"all": "'all'", **{name: name for name in SEGMENTS}}.items()
     ]
+    return pd.concat(tables, ignore_index=True)
 
 
-def by_pandas(file: Path) -> list[pd.DataFrame]:
-    """Plain pandas, reading the file once."""
-    frame = pd.read_parquet(file, columns=["period", "score", *LEVELS])
-    frame = frame.assign(n_top=frame["score"] >= 9, n_bottom=frame["score"] <= 6)
-    return [
-        frame.groupby(["period", name])
-        .agg(n=("score", "count"), n_top=("n_top", "sum"), n_bottom=("n_bottom", "sum"))
-        .reset_index()
-        for name in LEVELS
-    ]
+def by_grouping_sets(files: list[Path]) -> pd.DataFrame:
+    """SQL written by hand for these counts alone: all segments in one pass."""
+    import duckdb
+
+    names = [str(file) for file in files]
+    sets = ", ".join(["(period)", *(f"(period, {name})" for name in SEGMENTS)])
+    cases = " ".join(f"WHEN grouping({name}) = 0 THEN '{name}'" for name in SEGMENTS)
+    return duckdb.sql(
+        f"SELECT CASE {cases} ELSE 'all' END segment, coalesce({', '.join(SEGMENTS)}, 'all') AS level, period, "
+        f"count(score) n, count(*) FILTER (score >= 9) n_top, count(*) FILTER (score <= 6) n_bottom "
+        f"FROM read_parquet({names}) WHERE metric = 'nps' GROUP BY GROUPING SETS ({sets})"
+    ).df()
 
 
-RIVALS = {
-    "cxreport (Narwhals on DuckDB)": by_cxreport,
-    "DuckDB SQL by hand": by_duckdb,
+def by_pandas(files: list[Path]) -> pd.DataFrame:
+    """Plain pandas, reading the files once."""
+    frame = pd.concat([pd.read_parquet(file, columns=["period", "score", *SEGMENTS]) for file in files])
+    frame = frame.assign(n_top=frame["score"] >= 9, n_bottom=frame["score"] <= 6, all="all")
+
+    def tables() -> Iterator[pd.DataFrame]:
+        for name in ["all", *SEGMENTS]:
+            groups = frame.groupby(["period", name])
+            counted = groups.agg(n=("score", "count"), n_top=("n_top", "sum"), n_bottom=("n_bottom", "sum"))
+            yield counted.reset_index(names=["period", "level"]).assign(segment=name)
+
+    return pd.concat(tables(), ignore_index=True)
+
+
+RIVALS: dict[str, Callable[[list[Path]], pd.DataFrame]] = {
+    "cxreport": by_cxreport,
+    f"cxreport, {LIMIT} of memory": lambda files: by_cxreport(files, memory_limit=LIMIT),
+    "cxreport, answers clustered by customer": lambda files: by_cxreport(files, "customer_id"),
+    f"cxreport, clustered, {LIMIT} of memory": lambda files: by_cxreport(files, "customer_id", LIMIT),
+    "DuckDB SQL by hand, GROUP BY": by_group_bys,
+    "DuckDB SQL by hand, GROUPING SETS": by_grouping_sets,
     "plain pandas": by_pandas,
 }
 
