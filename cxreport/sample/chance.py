@@ -1,10 +1,11 @@
 """Random draws, all from streams that a seed, a purpose and a month determine."""
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.random import PCG64, Generator, SeedSequence
 from numpy.typing import NDArray
 
@@ -21,15 +22,17 @@ def stream(seed: int, purpose: str, month: Period = FIRST) -> Generator:
     return Generator(PCG64(SeedSequence([seed, zlib.crc32(purpose.encode()), month.start.toordinal()])))
 
 
-def pick(rng: Generator, shares: Mapping[str, float], n: int) -> Array:
-    """Draw names with the given shares."""
+def pick(rng: Generator, shares: Mapping[Any, float], n: int) -> Array:
+    """Draw keys with the given shares."""
     edges = np.cumsum(list(shares.values()))[:-1]
     return np.array(list(shares), dtype=object)[np.searchsorted(edges, rng.random(n), side="right")]
 
 
-def looked_up(names: Iterable[str], values: Mapping[str, float]) -> Array:
+def looked_up(names: pd.Series | Array, values: Mapping[str, float]) -> Array:
     """Return the value of each name, 0 for names without one."""
-    return np.array([values.get(name, 0.0) for name in names])
+    codes, levels = pd.factorize(np.asarray(names, dtype=object))
+    found: Array = np.array([values.get(level, 0.0) for level in levels], dtype=float)[codes]
+    return found
 
 
 def sliced_uniforms(rng: Generator, groups: Array) -> Array:
@@ -62,7 +65,14 @@ def scores(shares: Sequence[float], level: Array, uniform: Array) -> Array:
 def codes(rng: Generator, prefix: str, length: int, n: int) -> list[str]:
     """Draw ids: a prefix and so many random letters and digits."""
     drawn = _LETTERS[rng.integers(len(_LETTERS), size=(n, length))]
-    return [prefix + "".join(row) for row in drawn]
+    return [prefix + row for row in drawn.view(f"<U{length}")[:, 0]]
+
+
+def moments(rng: Generator, days: Array, *, opens: float, closes: float) -> Array:
+    """Draw a time of day, between two hours, on each of the days; to the second."""
+    seconds = (opens + rng.random(len(days)) * (closes - opens)) * 3_600
+    at: Array = days.astype("datetime64[s]") + seconds.astype("timedelta64[s]")
+    return at
 
 
 def season(month: Period) -> float:

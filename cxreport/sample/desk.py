@@ -6,9 +6,10 @@ from numpy.random import Generator
 
 from cxreport.periods import Period
 from cxreport.sample.chance import Array, looked_up, pick, season
-from cxreport.sample.customers import active_in
+from cxreport.sample.customers import active_in, leaves_soon
 from cxreport.sample.planted import LAST, ZONE, months_since_first
 from cxreport.sample.words import AGENTS, SUBJECTS
+from cxreport.sample.world import World
 
 TICKETS = 1_500  # a month
 VIA = {"Web form": 0.37, "Mobile SDK": 0.24, "Phone call (incoming)": 0.24, "Chat": 0.15}
@@ -17,8 +18,10 @@ PRIORITIES = {"Low": 0.15, "Normal": 0.6, "High": 0.2, "Urgent": 0.05}
 
 _REPLY_MINUTES = {"Web form": 170.0, "Mobile SDK": 130.0, "Phone call (incoming)": 3.0, "Chat": 2.0}  # medians
 _WORK_MINUTES = {"Technical support": 540.0, "Billing": 300.0, "Installations": 840.0, "Retention": 240.0}
-_QUICKER_EVERY_MONTH = 0.004
-_REOPENED = 0.1  # times per ticket
+_COST = {"Web form": 6.5, "Mobile SDK": 5.5, "Phone call (incoming)": 11.0, "Chat": 7.5}  # medians, dollars
+_COST_OF_REOPENING = 4.0
+_AGAIN, _AGAIN_WITHIN = 0.19, np.timedelta64(7, "D")  # share of tickets that follow another of the same issue
+_REOPENED, _FURTHER_REPLIES = 0.1, 0.35  # times per ticket
 _OPENS, _OPEN_MINUTES = 8 * 60, 12 * 60  # every day from 08:00 to 20:00
 _FIRST_TICKET, _LAST_TICKET = 7 * 60, 22 * 60  # minutes after midnight
 _DAY = 24 * 60
@@ -26,15 +29,39 @@ _ARCHIVED_AFTER = np.timedelta64(28, "D")
 _OFFERED, _RATED, _GOOD = 0.6, 0.3, 0.82  # of the solved, the offered, the rated tickets
 
 
-def draw_tickets(customers: pd.DataFrame, month: Period, rng: Generator) -> pd.DataFrame:
+def draw_contacts(customers: pd.DataFrame, month: Period, rng: Generator, world: World) -> pd.DataFrame:
+    """Return who contacts the desk in a month, when and about what, by time.
+
+    Those who will leave soon write more. Contacts with `is_again` are to follow an earlier one: see `draw_tickets`.
+    """
+    n = round(TICKETS * (1 + world.busy_season * season(month)))
+    active = active_in(customers, month)
+    weight = np.cumsum(1 + world.leaving_tickets * leaves_soon(active, month))
+    minute = rng.integers(_FIRST_TICKET, _LAST_TICKET, size=n)
+    days = rng.integers((month.end - month.start).days, size=n)
+    return pd.DataFrame(
+        {
+            "created_at": np.sort(np.datetime64(month.start, "m") + days * _DAY + minute),
+            "number": active.number.to_numpy()[np.searchsorted(weight, rng.random(n) * weight[-1], side="right")],
+            "group": pick(rng, GROUPS, n),
+            "is_again": rng.random(n) < _AGAIN,
+            "place": rng.random(n),
+        }
+    )
+
+
+def draw_tickets(  # noqa: PLR0917 - a month needs the one before
+    customers: pd.DataFrame, earlier: pd.DataFrame, contacts: pd.DataFrame, month: Period, rng: Generator, world: World
+) -> pd.DataFrame:
     """Return the tickets created in a month, one row each, under the labels of the export.
 
-    Times are local, to the minute. What would be solved after the day of the export is still open.
+    `earlier` and `contacts` are the contacts of the month before and of this one. Times are local, to the minute. What
+    would be solved after the day of the export is still open.
     """
-    n = round(TICKETS * (1 + 0.06 * season(month)))
-    active = active_in(customers, month)
-    requester = active.iloc[rng.integers(len(active), size=n)].reset_index(drop=True)
-    cases = _draw_cases(month, n, rng)
+    contacts = _with_repeats(earlier, contacts)
+    n = len(contacts)
+    requester = customers.iloc[contacts.number - 1].reset_index(drop=True)
+    cases = _draw_cases(contacts, month, rng, world)
     state = _states(cases, rng)
     return pd.DataFrame(
         {
@@ -49,17 +76,34 @@ def draw_tickets(customers: pd.DataFrame, month: Period, rng: Generator) -> pd.D
             **state,
             **_durations(cases),
             "Customer ID [txt]": requester.customer_id,
+            "Handling cost [num]": _cost(cases, rng),
         }
     )
 
 
-def _draw_cases(month: Period, n: int, rng: Generator) -> pd.DataFrame:
+def _with_repeats(earlier: pd.DataFrame, contacts: pd.DataFrame) -> pd.DataFrame:
+    """Let every contact that `is_again` follow one of the week before it that is not: same customer, same group."""
+    firsts = pd.concat([earlier, contacts]).query("not is_again")
+    at = contacts.created_at.to_numpy()
+    begin, end = np.searchsorted(firsts.created_at, at - _AGAIN_WITHIN), np.searchsorted(firsts.created_at, at)
+    follows = (contacts.is_again & (end > begin)).to_numpy()
+    followed = firsts.iloc[(begin + contacts.place.to_numpy() * (end - begin)).astype(int)[follows]]
+    contacts = contacts.copy()
+    contacts.loc[follows, ["number", "group"]] = followed[["number", "group"]].to_numpy()
+    return contacts.astype({"number": int})
+
+
+def _cost(cases: pd.DataFrame, rng: Generator) -> pd.Series:
+    """Return what handling the solved tickets cost, in dollars and cents."""
+    handling = looked_up(cases.via, _COST) * rng.lognormal(0, 0.35, len(cases))
+    return pd.Series(handling + _COST_OF_REOPENING * cases.reopens).map("{:.2f}".format).where(cases.full_done)
+
+
+def _draw_cases(contacts: pd.DataFrame, month: Period, rng: Generator, world: World) -> pd.DataFrame:
     """Return what happens to each ticket: work in minutes of opening hours, then laid on the clock."""
-    first, days = np.datetime64(month.start, "m"), (month.end - month.start).days
-    minute = rng.integers(_FIRST_TICKET, _LAST_TICKET, size=n)
-    created = np.sort(first + rng.integers(days, size=n) * _DAY + minute)
-    via, group = pick(rng, VIA, n), pick(rng, GROUPS, n)
-    pace = 1 - _QUICKER_EVERY_MONTH * months_since_first(month)
+    n, created, group = len(contacts), contacts.created_at.to_numpy(), contacts.group
+    via = pick(rng, VIA, n)
+    pace = 1 - world.quicker * months_since_first(month)
     reply = 1 + (looked_up(via, _REPLY_MINUTES) * rng.lognormal(0, 0.8, n) * pace).astype(int)
     work = (looked_up(group, _WORK_MINUTES) * rng.lognormal(0, 1, n) * pace).astype(int)
     reopens = rng.poisson(_REOPENED, n)
@@ -115,7 +159,7 @@ def _states(cases: pd.DataFrame, rng: Generator) -> dict[str, object]:
         "Group stations": 1,
         "Assignee stations": 1 + (cases.reopens > 0).astype(int),
         "Reopens": cases.reopens.where(cases.first_done, 0),
-        "Replies": np.where(replied, 1 + rng.poisson(1.2, n), 0),
+        "Replies": np.where(replied, 1 + rng.poisson(_FURTHER_REPLIES, n), 0),
     }
 
 

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.random import Generator
+from scipy.special import ndtr, ndtri
 
 from cxreport.periods import Period
 from cxreport.sample.chance import Array, codes, looked_up, pick, scores, season, sliced_uniforms
-from cxreport.sample.customers import active_in
+from cxreport.sample.customers import active_in, leaves_soon
 from cxreport.sample.planted import LAST, PLANTED, ZONE, months_since_first
 from cxreport.sample.words import Tone, comments
+from cxreport.sample.world import CHANNELS, World
 from cxreport.sample.writing import write_csv
 
 INVITATIONS = 9_300  # a month
-RESPONSE_RATE = {"north": 0.46, "east": 0.45, "south": 0.44, "west": 0.47, "central": 0.42}
+RESPONSE_RATE = 0.45
 KINDS = {"relational": 0.5, "transactional": 0.5}
-CHANNELS = {"web": 0.4, "app": 0.35, "phone": 0.14, "chat": 0.11}
-CHANNELS_LAST_MONTH = {"web": 0.22, "app": 0.18, "phone": 0.36, "chat": 0.24}
 TOUCHPOINTS = {
     "Website order": 0.09,
     "Shop visit": 0.05,
@@ -51,40 +51,23 @@ STAGE = {
 }
 
 # Shares of the scores, lowest first, that a customer of level 0 gives; effects move the level, in logits.
-# One logit is worth about 43 points of NPS, or 20 points of a top-two share.
 NPS_SHARES = (0.03, 0.01, 0.02, 0.02, 0.03, 0.07, 0.07, 0.13, 0.2, 0.17, 0.25)
 CSAT_SHARES = (0.05, 0.08, 0.17, 0.4, 0.3)
 EASE_OF_FIVE = (0.06, 0.11, 0.2, 0.33, 0.3)  # stored as effort: 5 for the hardest, 1 for the easiest
 EASE_OF_SEVEN = (0.03, 0.05, 0.08, 0.14, 0.25, 0.27, 0.18)
 SEVEN_SINCE = Period.parse("2025-10")  # the effort question changed its scale
 
-_REGION_EFFECT = {"north": 0.0, "east": 0.05, "south": -0.05, "west": 0.35, "central": -0.45}
-_PLAN_EFFECT = {"basic": -0.12, "plus": 0.0, "premium": 0.22}
-_CHANNEL_EFFECT = {"web": 0.25, "app": 0.35, "phone": -0.55, "chat": -0.45}  # on recommending only
-_TOUCHPOINT_EFFECT = {
-    "Website order": 0.2,
-    "Shop visit": 0.1,
-    "Installation visit": 0.1,
-    "Self-install kit": 0.15,
-    "Outage notice": -0.4,
-    "Plan change": 0.0,
-    "Support call": -0.1,
-    "Technician visit": 0.25,
-    "Help pages": -0.3,
-    "First bill": -0.2,
-    "Payment": 0.3,
-    "Cancellation": -0.7,
-}
-_MONTHLY_TREND = 0.01
-_SEASON_EFFECT = 0.05
-_CHANNEL_LIFT_LAST_MONTH = 0.1
-_BROKEN_EFFECT = -1.15  # on the CSAT of the planted touchpoint in the last month
+EXPERIENCE_OF_SEVEN = (0.03, 0.05, 0.09, 0.15, 0.24, 0.26, 0.18)
+EXPERIENCE = ("success", "effort", "emotion")
 
 _SKIPPED = 0.03  # of the questions asked
 _COMMENTED = 0.35  # of the responses
 _UNFINISHED = 0.015  # of those who would not answer
 _PREVIEWS = 3  # a month
 _AGREEMENT = 0.6  # how often a second score follows the same opinion as the first
+_ASKED_MORE = 0.5  # of the relational surveys: about the experience, too
+_LIKENESS = 0.4  # correlation of success, effort and emotion with each other
+_BOUNCED = 0.012  # of the invitations that nobody opened
 
 _COLUMNS = {  # name: ImportId and the text of the question
     "StartDate": ("startDate", "Start Date"),
@@ -108,7 +91,11 @@ _COLUMNS = {  # name: ImportId and the text of the question
     "QID3": ("QID3", "How much effort did you have to put in?\n1 = very low effort, 5 = very high effort"),
     "QID4": ("QID4", "Halden Broadband made it easy for me.\n1 = strongly disagree, 7 = strongly agree"),
     "QID5_TEXT": ("QID5_TEXT", "Is there anything you would like to tell us, good or bad?"),
+    "QID6": ("QID6", "How far did you get what you wanted from us?\n1 = not at all, 7 = completely"),
+    "QID7": ("QID7", "How easy was it?\n1 = very difficult, 7 = very easy"),
+    "QID8": ("QID8", "How did it make you feel?\n1 = upset, 7 = delighted"),
     "survey_kind": ("survey_kind", "survey_kind"),
+    "block": ("block", "block"),
     "touchpoint": ("touchpoint", "touchpoint"),
     "stage": ("stage", "stage"),
     "channel": ("channel", "channel"),
@@ -120,29 +107,32 @@ _COLUMNS = {  # name: ImportId and the text of the question
 # --- a month's wave of invitations ---------------------------------------------------------------
 
 
-def draw_wave(customers: pd.DataFrame, month: Period, rng: Generator) -> pd.DataFrame:
+def draw_wave(customers: pd.DataFrame, month: Period, rng: Generator, world: World) -> pd.DataFrame:
     """Return one row per invitation of a month, with the answers of those who gave some."""
-    wave = _invite(customers, month, rng)
+    wave = _invite(customers, month, rng, world)
     wave = wave.assign(**_times(month, len(wave), rng))
-    wave = wave.assign(**_participation(wave, month, rng))
-    wave = wave.assign(**_answers(wave, month, rng))
+    wave = wave.assign(**_participation(wave, month, rng, world))
+    wave = wave.assign(**_answers(wave, month, rng, world))
     wave = wave.assign(comment=_comments(wave, rng), repeated=False)
-    return _plant(wave, rng) if month == LAST else wave
+    if month == LAST and world.is_planted:
+        wave = _plant(wave, rng)
+    return wave.assign(**_experience(wave, rng, world), status=_status(wave, rng))
 
 
-def _invite(customers: pd.DataFrame, month: Period, rng: Generator) -> pd.DataFrame:
+def _invite(customers: pd.DataFrame, month: Period, rng: Generator, world: World) -> pd.DataFrame:
     """Choose customers, each at most once a month, and what they are asked about."""
     active = active_in(customers, month)
-    n = round(INVITATIONS * (1 + 0.04 * season(month)))
+    n = round(INVITATIONS * (1 + world.busy_season * season(month)))
     chosen = active.iloc[rng.permutation(len(active))[:n]].reset_index(drop=True)
     kind = pick(rng, KINDS, n)
     touchpoint = np.where(kind == "transactional", pick(rng, TOUCHPOINTS, n), "")
     return chosen[["customer_id", "region", "plan", "speaks"]].assign(
+        leaves_soon=leaves_soon(chosen, month),
         invitation_id=[f"I{months_since_first(month) * 100_000 + row:08d}" for row in range(1, n + 1)],
         kind=kind,
         touchpoint=touchpoint,
         stage=[STAGE.get(name, "") for name in touchpoint],
-        channel=pick(rng, CHANNELS_LAST_MONTH if month == LAST else CHANNELS, n),
+        channel=pick(rng, world.channels_last_month if month == LAST else CHANNELS, n),
     )
 
 
@@ -167,13 +157,13 @@ def _seconds(values: Array) -> Array:
     return values.astype("timedelta64[s]")
 
 
-def _participation(wave: pd.DataFrame, month: Period, rng: Generator) -> dict[str, Any]:
+def _participation(wave: pd.DataFrame, month: Period, rng: Generator, world: World) -> dict[str, Any]:
     """Draw who answers, who gives up half way, and in which language.
 
     The Vietnamese questionnaire is new and relational: a handful of its speakers get it, the others the English one.
     """
     n = len(wave)
-    finished = rng.random(n) < looked_up(wave.region, RESPONSE_RATE)
+    finished = rng.random(n) < RESPONSE_RATE + looked_up(wave.region, world.answering)
     handful = PLANTED.rare_answers + (0 if month == LAST else int(rng.integers(-2, 3)))
     speakers = (wave.speaks == PLANTED.rare_language).to_numpy()
     served = np.flatnonzero(speakers & finished & (wave.kind == "relational").to_numpy())[:handful]
@@ -187,21 +177,22 @@ def _participation(wave: pd.DataFrame, month: Period, rng: Generator) -> dict[st
     }
 
 
-def _answers(wave: pd.DataFrame, month: Period, rng: Generator) -> dict[str, Any]:
+def _answers(wave: pd.DataFrame, month: Period, rng: Generator, world: World) -> dict[str, Any]:
     """Draw the scores, null where a question was not asked or skipped, and the tone that goes with them.
 
-    Relational surveys ask for NPS, then CSAT; transactional ones for CSAT, then effort.
+    Relational surveys ask for NPS, then CSAT; transactional ones for CSAT, then effort. `opinion` is where customers
+    stand among those of the same `level`, from 0 to 1.
     """
     n, is_last, is_new = len(wave), month == LAST, month >= SEVEN_SINCE
     relational, finished = (wave.kind == "relational").to_numpy(), wave.finished.to_numpy()
-    level = looked_up(wave.region, _REGION_EFFECT) + looked_up(wave.plan, _PLAN_EFFECT)
-    level = level + _MONTHLY_TREND * months_since_first(month) + _SEASON_EFFECT * season(month)
-    channel = looked_up(wave.channel, _CHANNEL_EFFECT) + _CHANNEL_LIFT_LAST_MONTH * is_last
-    touchpoint = looked_up(wave.touchpoint, _TOUCHPOINT_EFFECT)
-    broken = _BROKEN_EFFECT * (is_last & (wave.touchpoint == PLANTED.touchpoint).to_numpy())
+    level = _level(wave, month, world)
+    channel = looked_up(wave.channel, world.channel) + world.channel_lift * is_last
+    touchpoint = looked_up(wave.touchpoint, world.touchpoint)
+    broken = world.broken * (is_last & (wave.touchpoint == PLANTED.touchpoint).to_numpy())
 
     group = np.where(finished, np.where(relational, wave.channel, wave.touchpoint), "nobody")
-    first = sliced_uniforms(rng, group) if month >= LAST.previous else rng.random(n)
+    is_even = world.is_planted and month >= LAST.previous
+    first = sliced_uniforms(rng, group) if is_even else rng.random(n)
     second = np.where(rng.random(n) < _AGREEMENT, first, rng.random(n))
     nps = scores(NPS_SHARES, level + channel, first)
     csat = 1 + scores(CSAT_SHARES, level + touchpoint + broken, np.where(relational, second, first))
@@ -217,7 +208,47 @@ def _answers(wave: pd.DataFrame, month: Period, rng: Generator) -> dict[str, Any
         "ces_v1": given(5 - scores(EASE_OF_FIVE, level + touchpoint, second), finished & ~relational & (not is_new)),
         "ces_v2": given(1 + scores(EASE_OF_SEVEN, level + touchpoint, second), finished & ~relational & is_new),
         "tone": np.where(relational, _tones(nps, 7, 9), _tones(csat, 3, 4)),
+        "level": level,
+        "opinion": first,
     }
+
+
+def _level(wave: pd.DataFrame, month: Period, world: World) -> Array:
+    """Return what the opinions of like customers have in common."""
+    level = looked_up(wave.region, world.region) + looked_up(wave.plan, world.plan)
+    for (region, plan), effect in world.subgroup.items():
+        level = level + effect * ((wave.region == region) & (wave.plan == plan)).to_numpy()
+    level = level + world.trend * months_since_first(month) + world.season * season(month)
+    whole: Array = level + world.level + world.leaving * wave.leaves_soon.to_numpy()
+    return whole
+
+
+def _experience(wave: pd.DataFrame, rng: Generator, world: World) -> dict[str, Any]:
+    """Draw success, effort and emotion so that they drive the wish to recommend, without moving it.
+
+    The wish z is b'x + e with standard normal parts x that correlate by R. Turned round, x given z is normal with mean
+    R b z and covariance R - R b b' R (Mardia, Kent and Bibby 1979, theorem 3.2.4), which is what is drawn here.
+    """
+    n = len(wave)
+    likeness = np.full((3, 3), _LIKENESS) + (1 - _LIKENESS) * np.eye(3)
+    pull = likeness @ np.array(world.drivers)
+    spread = np.linalg.cholesky(likeness - np.outer(pull, pull))
+    parts = np.outer(ndtri(wave.opinion), pull) + rng.standard_normal((n, 3)) @ spread.T
+    asked = (wave.kind == "relational") & wave.finished & (wave.language != PLANTED.rare_language)
+    asked &= rng.random(n) < _ASKED_MORE
+    given = {
+        name: pd.Series(
+            1 + scores(EXPERIENCE_OF_SEVEN, wave.level.to_numpy(), ndtr(part)), wave.index, dtype="Int64"
+        ).where(asked & (rng.random(n) >= _SKIPPED))
+        for name, part in zip(EXPERIENCE, parts.T, strict=True)
+    }
+    return given | {"block": np.where(asked, "experience", "")}
+
+
+def _status(wave: pd.DataFrame, rng: Generator) -> Array:
+    """Return how far each invitation got."""
+    bounced = rng.random(len(wave)) < _BOUNCED
+    return np.select([wave.finished, wave.unfinished, bounced], ["finished", "started", "bounced"], "sent")
 
 
 def _tones(score: Array, fair: int, good: int) -> Array:
@@ -293,7 +324,11 @@ def write_survey(wave: pd.DataFrame, path: Path, rng: Generator) -> Path:
             "QID3": rows.ces_v1,
             "QID4": rows.ces_v2,
             "QID5_TEXT": rows.comment,
+            "QID6": rows.success,
+            "QID7": rows.effort,
+            "QID8": rows.emotion,
             "survey_kind": rows.kind,
+            "block": rows.block,
             "touchpoint": rows.touchpoint,
             "stage": rows.stage,
             "channel": rows.channel,
@@ -334,6 +369,7 @@ def write_invitations(waves: pd.DataFrame, covered: Iterable[Period], folder: Pa
             "customer_id": waves.customer_id,
             "sent_at": waves.invited_at,
             "channel": waves.channel,
+            "status": waves.status,
             "response_id": waves.response_id.where(waves.finished, ""),
         }
     ).sort_values(["sent_at", "invitation_id"])

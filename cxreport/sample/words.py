@@ -71,6 +71,16 @@ def comments(language: str, touchpoint: str, tone: Tone) -> list[str]:
     ]
 
 
+def reviews(language: str, tone: Tone) -> list[str]:
+    """Return every public review the phrases allow, in a fixed order.
+
+    >>> reviews("es", "good")[0]
+    'Muy buen internet. Lo recomiendo.'
+    """
+    openers, details = _REVIEWS[language, tone]
+    return [f"{opener} {detail}".strip() for opener, detail in product(openers, details)]
+
+
 _ENGLISH = Language(
     openers={
         "good": (
@@ -332,3 +342,71 @@ _VIETNAMESE = Language(
 )
 
 LANGUAGES: Mapping[str, Language] = {"en": _ENGLISH, "es": _SPANISH, "zh": _CHINESE, "vi": _VIETNAMESE}
+
+# What public reviews say: openers and details.
+_REVIEWS: Mapping[tuple[str, Tone], tuple[tuple[str, ...], tuple[str, ...]]] = {
+    ("en", "good"): (
+        (
+            "Great internet and a fair price.",
+            "Best provider I have had so far.",
+            "Really happy since we switched to Halden.",
+            "Fast, reliable and easy to set up.",
+            "Five years a customer and still satisfied.",
+            "Love the speed!",
+        ),
+        (
+            "The installer was friendly and on time.",
+            "Support helped me within minutes.",
+            "No outage that I noticed.",
+            "Highly recommended.",
+            "The app is excellent.",
+            "",
+        ),
+    ),
+    ("en", "fair"): (
+        (
+            "It is internet, it works most of the time.",
+            "Average, like all the others.",
+            "Decent speed, but the bill keeps growing.",
+            "Three stars: good line, slow support.",
+            "Neither good nor bad.",
+        ),
+        (
+            "The evenings could be faster.",
+            "They answered after two days.",
+            "The price is what it is.",
+            "I will see how it goes.",
+            "",
+        ),
+    ),
+    ("en", "poor"): (
+        (
+            "Terrible service.",
+            "Worst provider in town, avoid.",
+            "I hate calling them.",
+            "Awful, the line fails every evening.",
+            "Disappointed after only three months.",
+            "A waste of money.",
+        ),
+        (
+            "The installer never came.",
+            "Charged twice and nobody cares.",
+            "Support is rude and useless.",
+            "I am angry and I am leaving.",
+            "Weeks of problems, no solution.",
+            "",
+        ),
+    ),
+    ("es", "good"): (
+        ("Muy buen internet.", "Contentos con Halden.", "Rápido y sin cortes."),
+        ("Lo recomiendo.", "El técnico fue muy amable.", ""),
+    ),
+    ("es", "fair"): (
+        ("Normal, como todos.", "Ni bien ni mal."),
+        ("De noche va lento.", "El precio sube cada año.", ""),
+    ),
+    ("es", "poor"): (
+        ("Muy mal servicio.", "Se corta cada noche.", "No se lo recomiendo a nadie."),
+        ("Nadie contesta.", "Me cobraron dos veces.", ""),
+    ),
+}

@@ -18,9 +18,9 @@ from cxreport.config import Definition, Scale
 from cxreport.errors import listed, nearest
 from cxreport.schema import INSTANT, TABLES, TableName
 
-Metric = Literal["nps", "csat", "ces_v1", "ces_v2", "success", "emotion", "item"]
+Metric = Literal["nps", "csat", "ces_v1", "ces_v2", "success", "effort", "emotion", "item"]
 
-BLANK = "blank"
+BLANK, UNREADABLE = "blank", "unreadable"  # reasons for a missing score
 _TRACE = ("source", "source_row", "typing_fault")
 _PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 _PADDING = re.compile(r"(?:.?[<>^])?\d*")

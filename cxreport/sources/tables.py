@@ -8,7 +8,7 @@ import pandas as pd
 
 from cxreport.schema import INSTANT, NUMBER, TABLES, TEXT, WHOLE, TableName
 from cxreport.sources import privacy, values
-from cxreport.sources.mapping import BLANK, Battery, Fields, Mapping, Origin, Question
+from cxreport.sources.mapping import BLANK, UNREADABLE, Battery, Fields, Mapping, Origin, Question
 from cxreport.sources.records import Records, UnreadableFileError
 
 Tables = dict[TableName, pd.DataFrame]
@@ -16,7 +16,7 @@ Tables = dict[TableName, pd.DataFrame]
 # Full types even for columns of nulls, so that the files of a feed fit together without guessing.
 _DTYPES = {TEXT: "str", NUMBER: "float64", WHOLE: "Int64", INSTANT: "datetime64[us, UTC]"}
 
-_PERSONAL = ("comment",)  # free text, masked before it is stored
+_PERSONAL = ("comment", "text")  # free text, masked before it is stored
 
 
 def build_tables(records: Records, mapping: Mapping, time_zone: str) -> Tables:
@@ -34,6 +34,8 @@ def build_tables(records: Records, mapping: Mapping, time_zone: str) -> Tables:
         responses["typing_fault"] = _with_unreal(responses["typing_fault"], records, mapping)
         if answers := _answers(records, mapping, responses, zone):
             tables["answers"] = pd.concat(answers, ignore_index=True)
+    if (employees := tables.get("employees")) is not None:
+        employees["missing_reason"] = _with_reasons(employees)
     return tables
 
 
@@ -67,6 +69,13 @@ def _with_unreal(found: "pd.Series[str]", records: Records, mapping: Mapping) ->
         reason = _looked_up(state, meaning.others).fillna(f"`{column}` is not listed as real")
         faults.add(~state.isin(meaning.real) & ~_ragged(records), "not a real answer: " + reason)
     return faults.text.astype("str")
+
+
+def _with_reasons(employees: pd.DataFrame) -> "pd.Series[str]":
+    """Return why there is no score, where the file does not say so itself."""
+    unread = employees["typing_fault"].fillna("").str.contains("score: ")
+    reason = pd.Series(BLANK, index=employees.index).mask(unread, UNREADABLE).mask(employees["score"].notna())
+    return employees["missing_reason"].fillna(reason).astype("str")
 
 
 # --- one row per record --------------------------------------------------------------------------
@@ -207,6 +216,6 @@ def _answers_to(
     answers["score"] = score
     answers["scale_low"], answers["scale_high"] = battery.scale.low, battery.scale.high
     answers["scale_good"] = battery.scale.good
-    answers["missing_reason"] = reason.mask(unread, "unreadable")
+    answers["missing_reason"] = reason.mask(unread, UNREADABLE)
     answers["typing_fault"] = pd.Series(None, index=text.index, dtype="str").mask(unread, "score: not a number")
     return answers

@@ -9,8 +9,8 @@ Some rules need what no single cell holds. These columns exist only while the su
 - `check_days_to_answer`, responses: days from invitation to answer
 - `check_responses`, answers and invitations: 1 when the named response was delivered, else 0; empty when none is named
 - `check_responses_accepted`, answers: 1 when the response was accepted, else 0; empty when none was delivered
-- `check_score_fraction`, answers: what the score has beyond a whole number
-- `check_score_or_reason`, answers: how many of score and missing reason are filled in
+- `check_score_fraction`, answers and employees: what the score has beyond a whole number
+- `check_score_or_reason`, answers and employees: how many of score and missing reason are filled in
 - `check_sale_amount`, orders: the amount of an order that is no refund
 """
 
@@ -181,6 +181,7 @@ def _checks(
         checks["check_responses_accepted"] = _responses_accepted(frame, earlier["responses"]).where(
             checks["check_responses"] > 0
         )
+    if table in {"answers", "employees"}:
         checks["check_score_fraction"] = frame["score"] % 1
         checks["check_score_or_reason"] = frame[["score", "missing_reason"]].notna().sum(axis=1)
     if table == "orders":

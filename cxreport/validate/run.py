@@ -31,14 +31,21 @@ from cxreport.validate.verdict import (
 )
 
 # Tables whose rows are judged by other tables' rows come after them.
-_ORDER: tuple[TableName, ...] = ("customers", "responses", "answers", "invitations", "tickets", "orders")
+_ORDER: tuple[TableName, ...] = (
+    *("customers", "subscriptions", "responses", "answers", "invitations"),
+    *("tickets", "orders", "events", "mentions", "employees"),
+)
 _NOUNS: dict[TableName, tuple[str, str]] = {
     "customers": ("customer record", "customer records"),
+    "subscriptions": ("subscription record", "subscription records"),
     "responses": ("response", "responses"),
     "answers": ("answer", "answers"),
     "invitations": ("invitation", "invitations"),
     "tickets": ("support case", "support cases"),
     "orders": ("order", "orders"),
+    "events": ("journey event", "journey events"),
+    "mentions": ("public mention", "public mentions"),
+    "employees": ("employee answer", "employee answers"),
 }
 _ROUNDING = 1e-9  # 1 - 0.98 is a little more than 0.02
 
@@ -48,8 +55,9 @@ def validate(project: Project, dataset: Dataset, period: Period, as_of: date) ->
 
     A row that breaks a critical or warning rule is rejected. A month stops, and its accepted rows are not written, when
     a critical rule is broken by a larger share of its rows than the rule tolerates, or when a critical rule on a feed
-    fails. Rows whose date is missing or after `as_of` belong to no month and are rejected within the reported one; so
-    is the list of customers, which has no date, judged there. Rows of later months are left out and counted.
+    fails. Rows whose date is missing or after `as_of` belong to no month and are rejected within the reported one; the
+    lists of customers and of what they pay, which have no date, are judged there too. Rows of later months are left
+    out and counted.
     A stopped month before, or a year before, the reported one leaves a footnote there.
 
     Parameters
@@ -102,7 +110,7 @@ class _Month:
     @classmethod
     def of(cls, number: int, judged: Mapping[TableName, Judged], calendar: Calendar) -> Self:
         reported = number == calendar.reported
-        # Customers have no date, and months of history need no copy of the same list.
+        # Lists that describe a state have no date, and months of history need no copy of the same list.
         tables = {name: table for name, table in judged.items() if reported or TABLES[name].dated_by}
         return cls(
             number=number,

@@ -120,3 +120,30 @@ def test_another_tool_s_export_under_a_mapping_that_fits_is_read(company) -> Non
     company.deliver("poll.csv", "Id,IsDeleted,Tariff__c\nA,0,basic\n")
     with pytest.raises(GateError, match="looks like an export for the adapter `salesforce`"):
         company.ingest(FEED)
+
+
+def test_employees_and_mentions_are_read(company) -> None:
+    """A score that is missing has a reason, the file's own first; what people write in public is masked, too."""
+    pulse = {
+        "response_id": "id",
+        "responded_at": {"column": "day", "formats": ["%Y-%m-%d"]},
+        "question": {"constant": "enps"},
+        "score": "score",
+        "missing_reason": {"column": "why", "optional": True},
+        "scale_high": {"constant": 10},
+    }
+    wall = {"mention_id": "id", "posted_at": {"column": "day", "formats": ["%Y-%m-%d"]}, "text": "text"}
+    company.map("pulse.yml", {"tables": {"employees": {"columns": pulse}}})
+    company.map("wall.yml", {"tables": {"mentions": {"columns": wall}}})
+    company.deliver("pulse.csv", "id,day,score,why\nA,2026-09-01,9,\nB,2026-09-01,,\nC,2026-09-01,,on leave\nD,,ten,\n")
+    company.deliver("wall.csv", "id,day,text\n1,2026-09-01,Write to ann@example.com\n2,2026-09-01,\n")
+    assert company.ingest(
+        {"id": "pulse", "adapter": "mapped", "mapping": "pulse.yml", "files": "pulse.csv"},
+        {"id": "wall", "adapter": "mapped", "mapping": "wall.yml", "files": "wall.csv"},
+    ) == {"mentions": 2, "employees": 4}
+    employees = company.staged("employees")
+    assert employees["score"].tolist() == [9, None, None, None]
+    assert employees["missing_reason"].tolist() == [None, "blank", "on leave", "unreadable"]
+    assert employees["scale_high"].tolist() == [10] * 4
+    assert employees["typing_fault"].tolist() == [None, None, None, "score: not a number"]
+    assert company.staged("mentions")["text"].tolist() == ["Write to [e-mail]", None]

@@ -1,4 +1,4 @@
-"""A tiny good company, staged: five months, every day of which has responses, invitations, tickets and orders."""
+"""A tiny good company, staged: five months, every day of which has rows of every table with dates."""
 
 import shutil
 from collections.abc import Callable
@@ -21,6 +21,7 @@ MONTHS = [PERIOD.shift(step) for step in range(-4, 1)]
 AS_OF = date(2026, 10, 2)
 ZONE = "America/Chicago"
 PER_DAY = 4
+FEEDS = ("survey", "invitations", "tickets", "orders", "customers")
 SEGMENTS = {"responses": ["region", "plan"], "invitations": ["region", "plan"], "tickets": ["region", "plan"]}
 
 
@@ -144,6 +145,7 @@ def good_tables() -> dict[str, pd.DataFrame]:
             "customer_id": customer,
             "sent_at": at,
             "channel": "web",
+            "status": pd.Series("sent", index=number.index).mask(number % 2 == 0, "finished"),
             "response_id": ("R" + number.astype("str")).where(number % 2 == 0),
             **traced("invitations"),
             **segments,
@@ -166,6 +168,7 @@ def good_tables() -> dict[str, pd.DataFrame]:
             "reply_business_minutes": 30.0,
             "resolution_minutes": 300.0,
             "resolution_business_minutes": 300.0,
+            "cost": 8.0,
             **traced("tickets"),
             **segments,
         }
@@ -179,6 +182,45 @@ def good_tables() -> dict[str, pd.DataFrame]:
             "currency": "USD",
             "kind": "repeat",
             **traced("orders"),
+        }
+    )
+    events = pd.DataFrame(
+        {
+            "event_id": "E" + number.astype("str"),
+            "customer_id": customer,
+            "session_id": "S" + number.astype("str"),
+            "occurred_at": at,
+            "stage": nothing,
+            "touchpoint": nothing,
+            "channel": "web",
+            "name": "visit",
+            **traced("events"),
+        }
+    )
+    mentions = pd.DataFrame(
+        {
+            "mention_id": "M" + number.astype("str"),
+            "posted_at": at,
+            "network": "app store",
+            "language": "en",
+            "rating": 4.0,
+            "text": "Fine.",
+            **traced("reviews"),
+        }
+    )
+    employees = pd.DataFrame(
+        {
+            "response_id": "P" + number.astype("str"),
+            "team": "Billing",
+            "question": "enps",
+            "metric": "enps",
+            "score": 8.0,
+            "scale_low": 0.0,
+            "scale_high": 10.0,
+            "scale_good": "high",
+            "missing_reason": nothing,
+            "responded_at": at,
+            **traced("pulse"),
         }
     )
     start = pd.Timestamp("2020-01-01", tz="UTC").as_unit("us")
@@ -196,8 +238,22 @@ def good_tables() -> dict[str, pd.DataFrame]:
             "typing_fault": pd.Series([None] * 50, dtype="str"),
         }
     )
-    tables = {"responses": responses, "answers": answers, "invitations": invitations}
-    return tables | {"tickets": tickets, "orders": orders, "customers": customers}
+    spells = 300
+    subscriptions = pd.DataFrame(
+        {
+            "subscription_id": [f"B{number}" for number in range(spells)],
+            "customer_id": [f"C{number % 50}" for number in range(spells)],
+            "started_at": start,
+            "ended_at": pd.Series([pd.NaT] * spells, dtype="datetime64[us, UTC]"),
+            "monthly_value": 45.0,
+            "source": "subscriptions/subscriptions.csv",
+            "source_row": range(1, spells + 1),
+            "typing_fault": pd.Series([None] * spells, dtype="str"),
+        }
+    )
+    tables = {"responses": responses, "answers": answers, "invitations": invitations, "tickets": tickets}
+    lists = {"customers": customers, "subscriptions": subscriptions}
+    return tables | lists | {"orders": orders, "events": events, "mentions": mentions, "employees": employees}
 
 
 @pytest.fixture(scope="session")
@@ -221,9 +277,12 @@ def good(tmp_path_factory: pytest.TempPathFactory, make_company: Callable[[Path]
 
 @pytest.fixture
 def company(tmp_path: Path, root: Path, _good_tables: dict[str, pd.DataFrame]) -> Company:
-    """A good company in a folder of its own."""
+    """A good company in a folder of its own, with the feeds that it takes to show how validation works."""
     project = copy_definitions(root, tmp_path)
-    return Company(project, load_dataset(project, "sample"), {name: t.copy() for name, t in _good_tables.items()})
+    dataset = load_dataset(project, "sample")
+    feeds = [feed for feed in dataset.feeds if feed.id in FEEDS]
+    tables = {name: _good_tables[name].copy() for name in ("responses", "answers", *FEEDS) if name in _good_tables}
+    return Company(project, dataset.model_copy(update={"feeds": feeds}), tables)
 
 
 @pytest.fixture(scope="session")

@@ -58,8 +58,9 @@ def test_parameters_are_literals_with_a_comment_each(cells):
     assert names == ["report", "period", "as_of", "root"]
 
 
-def test_notebook_cells_run_in_order(cells, company):
+def test_notebook_cells_run_in_order(cells, make_company, tmp_path):
     """Run as a kernel would, the cells validate and end in Markdown only."""
+    company = make_company(tmp_path)
     company.spoil("responses", "kind", "unheard of")
     company.spoil("answers", "score", 99.0)
     company.stage()

@@ -74,8 +74,9 @@ def test_verdict_file_is_sorted_json_that_reads_back(good):
     assert read_verdict(company.project, "sample", PERIOD) == verdict
 
 
-def test_same_rows_give_the_same_bytes_in_any_order(company, good):
+def test_same_rows_give_the_same_bytes_in_any_order(make_company, tmp_path, good):
     """Staged rows in another order, in another folder, give the same files byte for byte."""
+    company = make_company(tmp_path)
     company.tables = {name: frame.sample(frac=1, random_state=7) for name, frame in company.tables.items()}
     company.validate()
     expected, _ = good
