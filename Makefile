@@ -8,6 +8,8 @@ REPORT ?= monthly
 PERIOD ?=
 RENDERER ?= auto
 BIN := .venv/bin
+# The tests run on all cores already; more threads within each would only get in each other's way.
+SINGLE := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 PIP := -m pip --disable-pip-version-check --quiet install
 
 .PHONY: help setup report lab test soak lint format bench lock clean
@@ -24,11 +26,11 @@ report: .venv/.ready ## make a report: REPORT=monthly PERIOD=2026-09 (default: t
 lab: .venv-lab/.ready ## open the notebooks in JupyterLab, on this environment's kernel
 	@.venv-lab/bin/jupyter lab --notebook-dir .
 
-test: .venv/.ready ## run the tests
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not soak"
+test: .venv/.spark ## run the tests
+	@$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile -m "not soak"
 
-soak: .venv/.ready ## run the long campaigns
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m soak
+soak: .venv/.spark ## run the long campaigns
+	@$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile -m soak
 
 lint: .venv/.ready ## check style, types, layers and notebooks
 	@$(BIN)/ruff check .
@@ -50,6 +52,8 @@ lock: .venv/.ready ## resolve the dependencies anew (needs uv on the PATH), then
 	  --no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements/run.lock
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header --extra lab pyproject.toml -c requirements/run.lock -o requirements/lab.lock
+	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --extra spark pyproject.toml -c requirements/run.lock -o requirements/spark.lock
 	@$(PYTHON) requirements/write_environment.py > environment.yml
 
 clean: ## remove everything that can be made again, except published reports
@@ -65,6 +69,12 @@ clean: ## remove everything that can be made again, except published reports
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python $(PIP) --require-hashes -r requirements/run.lock
 	@$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Spark is a large download that only the tests and very large companies need.
+.venv/.spark: requirements/spark.lock .venv/.ready
+	@echo "Adding Spark from requirements/spark.lock to the environment, once."
+	@$(BIN)/python $(PIP) --require-hashes -r requirements/spark.lock
 	@touch $@
 
 # JupyterLab has its own environment, because its stack slows the run environment's imports;

@@ -17,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.periods import Period, PeriodKind
+from cxreport.schema import FactName
 
 ROOT_VARIABLE = "CXREPORT_ROOT"
+ESTIMATES_FILE = "estimates.parquet"
 
 
 # --- where things lie ----------------------------------------------------------------------------
@@ -78,6 +80,10 @@ class Project:
         return self.root / "reports" / "segments.yml"
 
     @property
+    def engine(self) -> Path:
+        return self.root / "reports" / "engine.yml"
+
+    @property
     def theme(self) -> Path:
         return self.root / "reports" / "theme"
 
@@ -114,6 +120,12 @@ class Project:
     def published(self, report: str, period: Period) -> Path:
         """Folder of a finished pack."""
         return self.output / report / period.id
+
+    def issued(self, report: str, before: Period) -> list[Path]:
+        """Return the estimates of published issues of a report for earlier periods of its kind, oldest first."""
+        files = (self.output / report).glob(f"*/all/{ESTIMATES_FILE}")
+        dated = {Period.parse(file.parents[1].name): file for file in files}
+        return [dated[period] for period in sorted(dated) if period.kind == before.kind and period < before]
 
 
 # --- definitions ---------------------------------------------------------------------------------
@@ -152,14 +164,57 @@ class Base(Definition):
         return self
 
 
+class Ratio(Definition):
+    """Two columns of a table: the sum of `of` is divided by the sum of `to`."""
+
+    of: str
+    to: str
+
+
+class Baseline(Definition):
+    """The months, first and last, whose figures fix the usual range of a KPI's chart."""
+
+    first: str
+    last: str
+
+    @model_validator(mode="after")
+    def _periods_in_order(self) -> Self:
+        if Period.parse(self.first).start > Period.parse(self.last).start:
+            raise ValueError(f"the baseline runs from {self.first} to {self.last}, which lies before it")
+        return self
+
+
+KpiType = Literal["net", "share", "mean", "ratio", "quantile", "survival", "count", "value"]
+Unit = Literal["points", "percent", "score", "minutes", "money", "times", "cases"]
+Interval = Literal["adjusted_wald", "wilson", "t", "bootstrap", "order_statistic", "greenwood", "jackknife", "none"]
+
 # The keys that decide how a figure is computed, and which of them each type uses.
-_STATISTICAL = ("scale", "top", "bottom", "counts", "column", "quantile", "weight", "per_question", "open_cases")
+_STATISTICAL = (
+    *("scale", "top", "bottom", "counts", "column", "ratio", "quantile", "age", "at", "shows", "weight", "cluster"),
+    *("parts", "per_question", "open_cases", "months", "discount_rate"),
+)
+_SURVEY = {"scale", "top", "column", "weight", "cluster", "per_question"}
 _USED = {
-    "`net`": {"scale", "top", "bottom", "column", "weight", "per_question"},
-    "`share`": {"scale", "top", "column", "weight", "per_question"},
-    "`share` with `counts`": {"counts", "weight", "per_question"},
-    "`mean`": {"scale", "column", "weight", "per_question"},
-    "`quantile`": {"column", "quantile", "open_cases", "per_question"},
+    "`net`": _SURVEY | {"bottom", "parts"},
+    "`share`": _SURVEY,
+    "`share` with `counts`": {"counts", "weight", "cluster", "per_question"},
+    "`mean`": _SURVEY - {"top"},
+    "`ratio`": {"ratio", "cluster"},
+    "`quantile`": {"column", "quantile", "age", "open_cases", "per_question"},
+    "`survival`": {"column", "age", "at", "shows"},
+    "`count`": set(),
+    "`value`": {"months", "discount_rate"},
+}
+# The units and intervals that fit each type; the first interval is the usual one.
+_FITTING: dict[str, tuple[tuple[Unit, ...], tuple[Interval, ...]]] = {
+    "net": (("points",), ("adjusted_wald",)),
+    "share": (("percent",), ("wilson",)),
+    "mean": (("score", "money", "times", "minutes"), ("t", "bootstrap")),
+    "ratio": (("percent", "money", "times", "minutes"), ("t",)),
+    "quantile": (("minutes",), ("order_statistic", "greenwood")),
+    "survival": (("percent",), ("greenwood",)),
+    "count": (("cases",), ("none",)),
+    "value": (("money",), ("jackknife",)),
 }
 
 
@@ -168,39 +223,57 @@ class Kpi(Definition):
 
     `type` names the estimator:
 
-    - `net`: share of answers in `top` minus share in `bottom`, in points
+    - `net`: share of answers in `top` minus share in `bottom`, in points; with `parts`, the mean of the nets of each
+      value that `where` lists for that column
     - `share`: share of answers in `top`, or, with `counts`, share of rows whose column `counts` is filled in
-    - `mean`: mean score
-    - `quantile`: the `quantile` of `column`; with `open_cases: longer`, a row without a value is a case that is still
-      open and counts as longer than any closed one
+    - `mean`: mean score, or mean of `column`
+    - `ratio`: sum of one column over the sum of another
+    - `quantile`: the `quantile` of `column`. A row without a value is a case that is still open: `left out`, `longer`
+      than any closed one, or `censored` at the time it has been open, its column `age` (Kaplan-Meier)
+    - `survival`: share of cases that are `still_open` or `over` when `at` (in the unit of `column`) has passed; open
+      cases are censored at their `age` (Kaplan-Meier)
+    - `count`: number of rows, which is complete and has no sampling error
+    - `value`: expected margin of a customer over the next `months` by BG/NBD and Gamma-Gamma, at a yearly
+      `discount_rate`
 
     Each type uses the keys that `_USED` lists; any other of them is refused. `scale.good` and `higher_is_better` agree.
-    `table` and `where` choose the rows (`where` maps a column to one allowed value or a list of them).
+    `table` and `where` choose the rows (`where` maps a column to one allowed value or a list of them). Rows with the
+    same value of `cluster` belong to one customer or account and are not independent; rows without one stand alone.
     """
 
     id: str = ""
     title: str
     short: str
+    area: str = ""  # the heading under which it stands among all KPIs
     answers: str  # the question it answers for a reader
-    type: Literal["net", "share", "mean", "quantile"]
-    table: Literal["answers", "invitations", "tickets"]
+    type: KpiType
+    table: FactName
     where: dict[str, str | list[str]] = {}
     per_question: bool = False
     scale: Scale | None = None
     top: list[float] = []
     bottom: list[float] = []
+    parts: str | None = None
     counts: str | None = None
     column: str | None = None
+    ratio: Ratio | None = None
     quantile: float | None = Field(default=None, gt=0, lt=1)
-    open_cases: Literal["longer", "left out"] = "left out"
+    open_cases: Literal["longer", "left out", "censored"] = "left out"
+    age: str | None = None
+    at: float | None = Field(default=None, gt=0)
+    shows: Literal["still_open", "over"] | None = None
+    months: int | None = Field(default=None, ge=1)
+    discount_rate: float | None = Field(default=None, ge=0, lt=1)
     weight: str | None = None
+    cluster: str | None = None
     numerator: str  # in words, for the method page
     denominator: str
     exclusions: list[str] = []
-    unit: Literal["points", "percent", "score", "minutes"]
+    unit: Unit
     higher_is_better: bool
     minimum_base: Base = Base()
-    interval: Literal["adjusted_wald", "wilson", "t", "order_statistic"]
+    interval: Interval
+    baseline: Baseline | None = None
     benchmarks: list[str] = []
     owner: str
     checker: str
@@ -210,50 +283,75 @@ class Kpi(Definition):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        problems = [*self._problems(), *self._contradictions()]
+        problems = [*self._problems(), *self._lacks(), *self._contradictions()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
-    def _problems(self) -> Iterable[str]:  # noqa: C901 - a flat list of independent checks
-        if self.type in {"net", "share"} and not self.counts:
-            if self.scale is None:
-                yield f"a `{self.type}` of scores needs `scale`"
-            if not self.top:
-                yield f"a `{self.type}` of scores needs `top`"
-        if self.type == "net" and not self.bottom:
-            yield "a `net` needs `bottom`"
+    @property
+    def is_per_answer(self) -> bool:
+        """Whether the figure is a (weighted) mean over rows, whose sums add up from levels to totals."""
+        return self.type in {"net", "share", "mean", "ratio"} and not self.parts
+
+    def _problems(self) -> Iterable[str]:
         if both := set(self.top) & set(self.bottom):
             yield f"`top` and `bottom` overlap at {sorted(both)}"
         if (scale := self.scale) and (
             outside := [x for x in self.top + self.bottom if not scale.low <= x <= scale.high]
         ):
             yield f"{sorted(outside)} lie outside the scale {scale.low:g} to {scale.high:g}"
-        if self.type == "mean" and not (self.scale or self.column):
-            yield "a `mean` needs `scale` (of scores) or `column`"
-        if self.type == "quantile" and (self.column is None or self.quantile is None):
-            yield "a `quantile` needs `column` and `quantile`"
-        fitting = {
-            "net": ("points", ("adjusted_wald",)),
-            "share": ("percent", ("wilson",)),
-            "mean": ("score", ("t",)),
-            "quantile": ("minutes", ("order_statistic",)),
-        }
-        unit, intervals = fitting[self.type]
-        if self.unit != unit:
-            yield f"a `{self.type}` has the unit `{unit}`, not `{self.unit}`"
+        units, intervals = _FITTING[self.type]
+        if self.unit not in units:
+            yield f"a `{self.type}` has the unit {listed(units)}, not `{self.unit}`"
         if self.interval not in intervals:
             yield f"a `{self.type}` has the interval {listed(intervals)}, not `{self.interval}`"
+        if self.parts and not isinstance(self.where.get(self.parts), list):
+            yield f"`parts` needs a list of the values of `{self.parts}` under `where`"
+        if self.parts and not self.cluster:
+            yield "`parts` needs `cluster`, because one response answers several of them"
         if self.next_review < self.reviewed:
             yield "`next_review` lies before `reviewed`"
+
+    def _lacks(self) -> Iterable[str]:
+        if self.type in {"net", "share"} and not self.counts:
+            if self.scale is None:
+                yield f"a `{self.type}` of scores needs `scale`"
+            if not self.top:
+                yield f"a `{self.type}` of scores needs `top`"
+        if self.type == "mean" and not (self.scale or self.column):
+            yield "a `mean` needs `scale` (of scores) or `column`"
+        needed = {
+            "net": ("bottom",),
+            "ratio": ("ratio",),
+            "quantile": ("column", "quantile"),
+            "survival": ("column", "age", "at", "shows"),
+            "value": ("months", "discount_rate"),
+        }
+        yield from (f"a `{self.type}` needs `{key}`" for key in needed.get(self.type, ()) if not self._is_given(key))
+        is_censored, needs_greenwood = self.open_cases == "censored", self.interval == "greenwood"
+        if is_censored and not self.age:
+            yield "`open_cases: censored` needs `age`, the column with the time that open cases have been open"
+        if self.type == "quantile" and is_censored != needs_greenwood:
+            yield "a `quantile` has the interval `greenwood` with `open_cases: censored`, and only then"
+
+    def _is_given(self, key: str) -> bool:
+        return getattr(self, key) not in (None, [])
 
     def _contradictions(self) -> Iterable[str]:
         kind = "`share` with `counts`" if self.type == "share" and self.counts else f"`{self.type}`"
         unused = [key for key in _STATISTICAL if key in self.model_fields_set and key not in _USED[kind]]
         yield from (f"a {kind} does not use `{key}`" for key in unused)
-        if (scale := self.scale) and (scale.good == "high") != self.higher_is_better:
+        if (scale := self.scale) and (scale.good == "high") != self.higher_is_better and not self._counts_the_bad_end:
             better = "higher" if self.higher_is_better else "lower"
             yield f"the good end of `scale` is `{scale.good}`, but `higher_is_better` says that {better} is better"
+
+    @property
+    def _counts_the_bad_end(self) -> bool:
+        """A share of poor answers (a churn or abandonment rate) is better when lower, whatever its scale."""
+        if not self.scale or self.type != "share" or not self.top:
+            return False
+        poor = self.scale.low if self.scale.good == "high" else self.scale.high
+        return poor in self.top
 
 
 class Segment(Definition):
@@ -263,7 +361,7 @@ class Segment(Definition):
     title: str
     column: str
     labels: dict[str, str] = {}  # stored value to what readers see, in reading order
-    tables: list[Literal["answers", "invitations", "tickets"]] = ["answers"]
+    tables: list[FactName] = ["answers"]
 
 
 class Feed(Definition):
@@ -274,6 +372,13 @@ class Feed(Definition):
     files: str  # glob under the dataset's raw folder
     mapping: str | None = None  # a file in `reports/datasets/mappings/`; needed by the adapter `mapped`
     owner: str
+
+
+class Contacts(Definition):
+    """When two support cases of a customer are about one issue: the same `same_issue` columns within `window_days`."""
+
+    same_issue: list[str] = ["team"]
+    window_days: int = Field(default=7, ge=1)
 
 
 class Dataset(Definition):
@@ -288,7 +393,10 @@ class Dataset(Definition):
     raw: str  # folder of the delivered files, relative to the project or absolute
     as_of: date | None = None  # the day the exports were taken; rows dated later are refused
     feeds: list[Feed]
-    segments_from_customers: list[str] = []  # columns of `customers` that answers and tickets are broken down by
+    segments_from_customers: list[str] = []  # columns of `customers` that every fact of a customer is broken down by
+    contacts: Contacts = Contacts()
+    currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")  # ISO 4217, of all amounts; needed by KPIs in money
+    margin: float = Field(default=1.0, gt=0, le=1)  # the share of an order's amount that is earned
 
     @model_validator(mode="after")
     def _zone_is_known(self) -> Self:
@@ -297,6 +405,76 @@ class Dataset(Definition):
         except (KeyError, ValueError):
             raise ValueError(f"`{self.time_zone}` is no IANA time zone") from None
         return self
+
+
+class Drivers(Definition):
+    """What moves a score: the questions of one response that are put beside the KPI's own."""
+
+    kpi: str
+    metrics: list[str] = Field(min_length=2)  # `metric` of the answers, or `question` for items
+
+
+class Journey(Definition):
+    """The customer journey: its stages in order, and the KPI that scores stages and touchpoints."""
+
+    kpi: str
+    stages: list[str] = Field(min_length=2)
+    minutes_to_continue: int = Field(default=43_200, ge=1)  # without a further event in this time a journey dropped off
+
+
+class Subgroups(Definition):
+    """Where to search for groups whose score truly differs."""
+
+    kpi: str
+    attributes: list[str] = Field(min_length=1)  # columns of answers, responses, or `segments_from_customers`
+    depth: int = Field(default=2, ge=1, le=2)
+    minimum: int = Field(default=50, ge=10)
+    months: int = Field(default=3, ge=1)  # of answers, up to the end of the reported period
+
+
+class Personas(Definition):
+    """Which measures of behaviour and opinion customers are grouped by; names of `analyses.CUSTOMER_MEASURES`."""
+
+    columns: list[str] = Field(min_length=2)
+
+
+class Churn(Definition):
+    """Who may leave: how many days ahead, and how many days back a customer's history is read."""
+
+    horizon_days: int = Field(default=90, ge=7)
+    window_days: int = Field(default=180, ge=7)
+    list_length: int = Field(default=100, ge=1)
+
+
+class Link(Definition):
+    """Score and revenue: customers' scores of `months_ago` months ago against who is still a customer now."""
+
+    kpi: str
+    months_ago: int = Field(default=12, ge=1)
+    customers_moved: int | None = Field(default=None, ge=1)  # with `cost`: what moving so many customers may return
+    cost: float | None = Field(default=None, ge=0)
+
+
+class Themes(Definition):
+    """What comments speak of, and which KPI they are held against."""
+
+    kpi: str
+    dictionary: dict[str, list[str]] = Field(min_length=1)  # theme to patterns of whole words
+
+
+class Analyses(Definition):
+    """Analyses beyond the estimates; each that is named is made, and written beside them."""
+
+    trend: bool = True
+    drivers: Drivers | None = None
+    journey: Journey | None = None
+    consistency: dict[str, str] = {}  # KPI to the segment whose levels should serve customers alike
+    cohorts: Literal["month", "quarter", "year"] | None = None
+    subgroups: Subgroups | None = None
+    personas: Personas | None = None
+    churn: Churn | None = None
+    link: Link | None = None
+    themes: Themes | None = None
 
 
 class Report(Definition):
@@ -311,10 +489,12 @@ class Report(Definition):
     headline: list[str] = Field(min_length=1)  # the KPIs on the cards of the executive page; the first one leads
     segments: list[str]
     mix_segments: list[str] = []  # segments whose changing mix may explain a move of the leading KPI
+    analyses: Analyses = Analyses()
     targets: dict[str, float] = {}  # what the organisation aims for, in the KPI's unit (shares 0-1)
     prepare: list[str] = Field(default=["10_validate", "20_measure"], min_length=1)  # the first one validates
     present: list[str]
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    headline_weight: float = Field(default=0.5, ge=0, lt=1)  # part of the report's error kept for the headline totals
     contact: str
 
     @model_validator(mode="after")

@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy import stats
 
 from cxreport.config import Dataset, Kpi, Project
 from cxreport.errors import DefinitionError, nearest
+from cxreport.measure.compare import SERIES
+from cxreport.measure.control import MINIMUM_BASELINE
+from cxreport.measure.reduce import NOT_STATED
 from cxreport.periods import Period
+from cxreport.schema import TOTAL
 
 COLUMNS = (
     *("id", "metric", "scale", "unit", "population", "industry", "geography", "period", "value", "n"),
@@ -19,6 +26,10 @@ COLUMNS = (
 )
 # A benchmark's conclusions are not carried further than this.
 _YEARS_VALID = 3
+_Z95 = 1.959963984540054
+# Fewer peers make no percentile; so many draws of all their errors make its interval.
+_PEERS = 5
+_DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,8 @@ class Judgement:
         Why it is refused; empty when it fits.
     value
         In the KPI's unit; shares 0-1.
+    half_width
+        Half of its own 95 % interval, from the number of answers that its source states; NaN where it states none.
     is_stale
         Whether its validity had ended before the reported period did, or is unknown.
     """
@@ -38,6 +51,7 @@ class Judgement:
     id: str
     reason: str
     value: float
+    half_width: float
     is_stale: bool
 
     @property
@@ -86,8 +100,97 @@ def _judge_one(kpi: Kpi, dataset: Dataset, period: Period, benchmark: pd.Series)
         id=str(benchmark.name),
         reason=reasons[0] if reasons else "",
         value=float(value),
+        half_width=_half_width(kpi, float(value), answers_of(benchmark["n"])),
         is_stale=not last_day or date.fromisoformat(last_day) < period.end,
     )
+
+
+def answers_of(stated: str) -> float:
+    """Return how many answers a figure rests on, as its source states; NaN for other units, bounds and whole studies.
+
+    >>> answers_of("190280 responses"), answers_of("212512 (2023 completes)")
+    (190280.0, 212512.0)
+    >>> answers_of("over 500 call centers"), answers_of("16771 (whole travel study)")
+    (nan, nan)
+    """
+    found = re.fullmatch(r"(\d+)( responses| respondents| \(\d{4} completes\))?", stated)
+    return float(found[1]) if found else float("nan")
+
+
+def _half_width(kpi: Kpi, value: float, n: float) -> float:
+    """Return half of a 95 % interval; of a net the widest that its value allows, as the classes are not published."""
+    variance = {"net": 100**2 - value**2, "share": value * (1 - value)}.get(kpi.type, float("nan"))
+    return float(_Z95 * (max(variance, 0.0) / n) ** 0.5) if n > 0 else float("nan")
+
+
+def gap_interval(ends: tuple[float, float], value: float, benchmark: float, half_width: float) -> tuple[float, float]:
+    """Return the interval of a figure's gap to a benchmark, from the intervals of both (Zou and Donner 2008).
+
+    The method of variance estimates recovery, Statistics in Medicine 27:1693-1702. Without a stated error the benchmark
+    is taken as exact.
+
+    Parameters
+    ----------
+    ends
+        The ends of the figure's interval; NaN where it has none.
+    """
+    own = half_width if half_width > 0 else 0.0
+    gap, (low, high) = value - benchmark, ends
+    return gap - float(np.hypot(value - low, own)), gap + float(np.hypot(high - value, own))
+
+
+# --- peers and own history -----------------------------------------------------------------------
+
+
+def add_ranks(rows: pd.DataFrame, kpis: dict[str, Kpi], period: Period, confidence: float) -> pd.DataFrame:
+    """Add where a figure of the reported period stands among its peers and among its own past, as shares (0-1).
+
+    `peer_percentile` is the share of the other levels of a segment that do worse, ties counted half, with the interval
+    `peer_low` to `peer_high` that the uncertainty of all of them leaves: ranks move more than figures do. It needs at
+    least five shown levels. `history_percentile` is the share of at least twelve earlier periods that were worse.
+    Better is higher or lower as the KPI says.
+
+    Parameters
+    ----------
+    rows
+        Estimates of all periods after disclosure control.
+    """
+    empty = dict.fromkeys(("peer_percentile", "peer_low", "peer_high", "history_percentile"), np.nan)
+    rows = rows.assign(**empty)
+    shown = rows[rows["value"].notna()]
+    now = shown[shown["period"] == period.id]
+    sign = now["kpi"].map({kpi_id: 1 if kpi.higher_is_better else -1 for kpi_id, kpi in kpis.items()})
+    levels = now[(now["segment"] != TOTAL) & (now["level"] != NOT_STATED) & now["se"].notna()]
+    for _, peers in levels.groupby(["kpi", "question", "segment"], sort=False):
+        if len(peers) >= _PEERS:
+            good = sign[peers.index].to_numpy() * peers["value"].to_numpy()
+            rows.loc[peers.index, ["peer_percentile", "peer_low", "peer_high"]] = _ranked(good, peers["se"], confidence)
+    before = shown[shown["period"] < period.id]
+    past = {key: series["value"].to_numpy() for key, series in before.groupby(SERIES, sort=False)}
+    for index, row in now.iterrows():
+        values = past.get(tuple(row[SERIES]), np.array([]))
+        if len(values) >= MINIMUM_BASELINE:
+            rows.loc[index, "history_percentile"] = percentile_among(sign[index] * row["value"], sign[index] * values)
+    return rows
+
+
+def percentile_among(value: float, others: npt.NDArray[np.float64]) -> float:
+    """Return the share of others that are lower, ties counted half.
+
+    >>> percentile_among(3.0, np.array([1.0, 2.0, 3.0, 9.0]))
+    0.625
+    """
+    return float(((others < value).mean() + (others <= value).mean()) / 2)
+
+
+def _ranked(values: npt.NDArray[np.float64], se: pd.Series, confidence: float) -> npt.NDArray[np.float64]:
+    """Return percentile, low and high of each unit among the others, by seeded draws from all their errors."""
+    others = ~np.eye(len(values), dtype=bool)
+    point = [percentile_among(value, values[mask]) for value, mask in zip(values, others, strict=True)]
+    drawn = values + np.random.default_rng(0).standard_normal((_DRAWS, len(values))) * se.to_numpy(dtype=float)
+    places = (stats.rankdata(drawn, axis=1) - 1) / (len(values) - 1)
+    tail = (1 - confidence) / 2
+    return np.column_stack([point, *np.quantile(places, [tail, 1 - tail], axis=0)])
 
 
 def metric_of(kpi: Kpi) -> str:
@@ -96,11 +199,13 @@ def metric_of(kpi: Kpi) -> str:
     if not isinstance(metric, str):
         return kpi.id
     box = "top_box" if len(kpi.top) == 1 else f"top_{len(kpi.top)}_box"
-    return {"net": metric, "share": f"{metric}_{box}", "mean": f"{metric}_mean", "quantile": kpi.id}[kpi.type]
+    return {"net": metric, "share": f"{metric}_{box}", "mean": f"{metric}_mean"}.get(kpi.type, kpi.id)
 
 
 def _scale_of(kpi: Kpi) -> str:
-    return f"{kpi.scale.low:g}-{kpi.scale.high:g}" if kpi.scale else ""
+    """Return the scale of a KPI's question; flags and measurements have none."""
+    is_flag = kpi.type == "share" and kpi.column is not None
+    return f"{kpi.scale.low:g}-{kpi.scale.high:g}" if kpi.scale and not is_flag else ""
 
 
 # --- the committed file --------------------------------------------------------------------------

@@ -1,46 +1,500 @@
-"""Protect small groups: hide small bases, and whatever would let a reader work them out by subtraction."""
+"""Protect small groups: hide small bases, and whatever would let a reader work them out from all else that is shown.
 
+A reader is taken to know every shown figure at full precision, the marks of the hidden ones, how the groups nest and
+cross, that counts are whole, and that the smallest groups are hidden first. Relations between tables, between KPIs
+whose `where` overlaps, and through crossings finer than the published ones are not looked at.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from cxreport.config import Kpi
 from cxreport.schema import TOTAL
 
 SHOWN, SMALL, COMPLEMENTARY = "no", "small base", "complementary"
+_LEFT_OUT = "left out"
+
+Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Cell = tuple[str, str]
+
+# A reader must be left with at least three possible bases of a hidden group.
+_WIDTH = 2
+_DIRECTIONS = 4
+_CELL = ["segment", "level"]
+_KEY = ["kpi", "question", "period", *_CELL]
+# What it takes to see a KPI as a sum of scores; other types tell their bases only.
+_NEEDED = {"net": ["n_top", "n_bottom"], "share": ["n_top"], "mean": ["value", "se"]}
 
 
-def suppress(rows: pd.DataFrame, kpis: dict[str, Kpi]) -> pd.DataFrame:
-    """Mark rows that must be hidden, remove everything that was computed for them, and mark low bases.
+class Margin(NamedTuple):
+    """Two sets of cells, each a segment and a level, that hold the same answers and therefore add up to the same."""
 
-    A row on fewer answers than its KPI's `suppress` is hidden as "small base". The levels of a segment add up to the
-    total, so further levels are hidden as "complementary", smallest first, until at least two are hidden and
-    together they hold at least `suppress` answers. `low_base` marks shown rows below the KPI's `warn`.
+    whole: tuple[Cell, ...]
+    parts: tuple[Cell, ...]
+
+
+Margins = Mapping[tuple[str, str], Sequence[Margin]]
+
+
+def find_margins(levels: pd.DataFrame) -> list[Margin]:
+    """Find what ties the levels of different segments to each other: nested, crossed and partly equal segments.
+
+    Two sets of levels hold the same answers when no answer is in one of them only. The smallest such sets are the
+    connected components of the levels of two segments that occur together: a stage and its touchpoints, a region and
+    its cells in `region*channel`, or those without a region and those without a plan where both come from one record.
+
+    Parameters
+    ----------
+    levels
+        The combinations of levels that occur in one table and period: one column per segment, named by its id and
+        holding levels as the estimates name them (nothing is null); further rows with the same levels do no harm.
+        A crossing is one more column.
+
+    >>> find_margins(pd.DataFrame({"stage": ["use", "use", "pay"], "touchpoint": ["app", "visit", "bill"]}))[1]
+    Margin(whole=(('stage', 'use'),), parts=(('touchpoint', 'app'), ('touchpoint', 'visit')))
+    """
+    margins = []
+    for left, right in combinations(levels.columns, 2):
+        pairs = levels[[left, right]].drop_duplicates()
+        left_code, left_levels = pd.factorize(pairs[left], sort=True)
+        right_code, right_levels = pd.factorize(pairs[right], sort=True)
+        cells = [*((left, level) for level in left_levels), *((right, level) for level in right_levels)]
+        meet = coo_array((np.ones(len(pairs)), (left_code, right_code + len(left_levels))), shape=(len(cells),) * 2)
+        number, component = connected_components(meet, directed=False)
+        for chosen in range(number if number > 1 else 0):
+            held = [cell for cell, part in zip(cells, component, strict=True) if part == chosen]
+            sides = (tuple(cell for cell in held if cell[0] == side) for side in (left, right))
+            margins.append(Margin(*sides))
+    return margins
+
+
+def apply_issued(rows: pd.DataFrame, kpis: dict[str, Kpi], earlier_issues: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Keep the figures of past periods as they were first issued.
+
+    Answers that arrive late and customers who change groups would otherwise be worked out as the difference of two
+    issues. KPIs on the same rows are looked at together, question by question and period by period:
+
+    - None of them was issued: the rows stay.
+    - The issued figures are those of today: the rows stay, groups that were hidden stay hidden, those that were
+      shown are out and stay shown, and segments and KPIs that are new may join.
+    - Anything differs, or is measured no more: the issued rows take the place of today's, and what is new begins with
+      a later period.
+
+    A correction that readers must see is a new KPI or report, not a silent change of the old one.
 
     Parameters
     ----------
     rows
-        One row per `kpi`, `question`, `period`, `segment`, `level`, with `n` and any figures.
+        Unprotected estimates.
+    earlier_issues
+        What `suppress` returned for earlier issues, oldest first.
+
+    Returns
+    -------
+    DataFrame
+        `rows` with a column `issued`, the mark under which a row was first issued, or null: for `suppress`.
+    """
+    if not earlier_issues:
+        return rows.assign(issued=None)
+    gathered = pd.concat([issue.assign(question=issue["question"].fillna("")) for issue in earlier_issues])
+    issued = gathered[gathered["kpi"].isin(kpis)].drop_duplicates(_KEY).rename(columns={"suppressed": "issued"})
+    past = issued.set_index(_KEY)
+    joined = rows.join(past["issued"], on=_KEY)
+    now, before = rows.set_index(_KEY), past[past["issued"] == SHOWN]
+    compared = [name for name in ("n", "n_top", "n_bottom", "value") if name in now and name in before]
+    differs = ~np.isclose(
+        now[compared].reindex(before.index).astype(float), before[compared].astype(float), rtol=1e-9, equal_nan=True
+    ).all(axis=1)
+    bases = _bases(kpis)
+
+    def blocks(frame: pd.DataFrame) -> pd.MultiIndex:
+        return pd.MultiIndex.from_arrays([frame["kpi"].map(bases), frame["question"], frame["period"]])
+
+    # A group that has appeared or vanished is a difference too.
+    segments = pd.MultiIndex.from_frame(issued[_KEY[:-1]].drop_duplicates())
+    appeared = joined["issued"].isna() & pd.MultiIndex.from_frame(rows[_KEY[:-1]]).isin(segments)
+    vanished = ~past.index.isin(now.index)
+    changed = blocks(joined[appeared]).append(
+        [blocks(before.index[np.flatnonzero(differs)].to_frame(index=False)), blocks(issued[vanished])]
+    )
+    kept = joined[~blocks(joined).isin(changed)]
+    frozen = issued[blocks(issued).isin(changed) & issued["period"].isin(rows["period"])]
+    return pd.concat([kept, frozen.reindex(columns=joined.columns)], ignore_index=True) if len(frozen) else kept
+
+
+def suppress(rows: pd.DataFrame, kpis: dict[str, Kpi], margins: Margins | None = None) -> pd.DataFrame:
+    """Mark rows that must be hidden, remove everything that was computed for them, and mark low bases.
+
+    A row on fewer answers than `suppress` of its KPI, or of another KPI on the same rows, is hidden as "small base".
+    Further rows are hidden as "complementary", smallest first, until nothing that is shown gives a hidden one away:
+
+    - at least three bases remain possible for every hidden group (fewer only where `suppress` is below 4),
+    - no sum of hidden groups that can be worked out holds fewer than `suppress` answers,
+    - no figure of a hidden group is certain, unless all answers of the total are the same, which the total says.
+
+    Where that takes all levels of a segment, all are marked "complementary": then the marks tell nothing about single
+    levels. Where it takes the total, everything below goes with it. `low_base` marks shown rows below `warn`.
+
+    The search for what a reader can still think possible solves integer programs (Fischetti and Salazar 2001, JASA
+    96:938-950) where hidden groups are tied in several ways, and takes a closed form where only one sum ties them.
+
+    Parameters
+    ----------
+    rows
+        One row per `kpi`, `question`, `period`, `segment`, `level`, with `n` and any figures. Levels of a segment add
+        up to the total; a level without a row has no answers. With `issued` of `apply_issued`, rows issued before
+        keep their marks; where those no longer allow to protect what is new beside them, that is left out.
+    margins
+        Further sums, by table and period: what `find_margins` returns for them. Sums that the counts of a KPI do not
+        meet are left out for it.
     """
     limit = rows["kpi"].map({kpi_id: kpi.minimum_base.suppress for kpi_id, kpi in kpis.items()})
     warn = rows["kpi"].map({kpi_id: kpi.minimum_base.warn for kpi_id, kpi in kpis.items()})
-    reason = pd.Series(SHOWN, index=rows.index, dtype=object).mask(rows["n"] < limit, SMALL)
-    breakdown = ["kpi", "question", "period", "segment"]
-    is_level = rows["segment"] != TOTAL
-    needs_care = (reason != SHOWN).groupby([rows[name] for name in breakdown]).transform("any") & is_level
-    for _, levels in rows[needs_care].groupby(breakdown, sort=False):
-        reason[levels.index] = _complement(levels, reason[levels.index], int(limit[levels.index[0]]))
+    issued = rows["issued"] if "issued" in rows else pd.Series(None, index=rows.index, dtype=object)
+    is_hidden = (rows["n"] < limit) | (issued.notna() & (issued != SHOWN))
+    reason = pd.Series(SHOWN, index=rows.index, dtype=object)
+    block = [rows["kpi"].map(_bases(kpis)), rows["question"], rows["period"]]
+    needs_care = is_hidden.groupby(block).transform("any") & issued.isna().groupby(block).transform("any")
+    for (_, _, period), group in rows.assign(issued=issued)[needs_care].groupby(block, sort=False):
+        table: str = kpis[group["kpi"].iloc[0]].table
+        reason[group.index] = _Block(group, kpis, (margins or {}).get((table, str(period)), ())).protect()
+    reason = issued.where(issued.notna(), reason)
+    stays = reason != _LEFT_OUT
+    rows, warn, reason = rows[stays], warn[stays], reason[stays]
     is_hidden = reason != SHOWN
     named = ["kpi", "question", "period", "period_kind", "segment", "level"]
-    protected = rows.assign(**rows.drop(columns=named, errors="ignore").mask(is_hidden))
-    return protected.assign(suppressed=reason, low_base=~is_hidden & (rows["n"] < warn))
+    protected = rows.drop(columns="issued", errors="ignore")
+    protected = protected.assign(**protected.drop(columns=named, errors="ignore").mask(is_hidden))
+    return protected.assign(suppressed=reason, low_base=~is_hidden & (protected["n"] < warn))
 
 
-def _complement(levels: pd.DataFrame, reason: pd.Series, limit: int) -> pd.Series:
-    """Hide further levels until the hidden ones cannot be told apart from the total."""
-    reason = reason.copy()
-    for row in levels.sort_values(["n", "level"]).index:
-        hidden = reason != SHOWN
-        if hidden.sum() > 1 and levels.loc[hidden, "n"].sum() >= limit:
+def _bases(kpis: dict[str, Kpi]) -> dict[str, str]:
+    """Return the rows that each KPI stands on: KPIs of the same rows give each other's bases away."""
+    return {kpi_id: repr((kpi.table, sorted(kpi.where.items()), kpi.per_question)) for kpi_id, kpi in kpis.items()}
+
+
+# --- what a reader can work out ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A KPI as a sum of scores: the `score` of each class of answers, and moments of each cell that readers know."""
+
+    score: Array
+    first: Array
+    second: Array | None
+
+    def is_uniform(self, n: Array, cells: Flags) -> bool:
+        """Say whether readers can tell that all answers of some cells have the same score."""
+        base, total = n[cells].sum(), self.first[cells].sum()
+        if self.second is None:
+            return bool(total in {base * self.score.min(), base * self.score.max()})
+        return bool(base * self.second[cells].sum() == total**2)
+
+    @property
+    def told(self) -> tuple[bytes, ...]:
+        return tuple(part.tobytes() for part in (self.score, *self.moments))
+
+    @property
+    def moments(self) -> list[Array]:
+        return [self.first] if self.second is None else [self.first, self.second]
+
+
+@dataclass(frozen=True)
+class _System:
+    """The sums that tie the cells of one base to each other, as a reader sees them.
+
+    `n` and the bounds have one item per cell; `sums` one row per sum, with 1 and -1 for the cells of its two sides.
+    The figures `told_by_total` are no secret, but tell about others.
+    """
+
+    n: Array
+    sums: Array
+    figures: tuple[_Figure, ...]
+    told_by_total: tuple[_Figure, ...]
+    limit: int
+
+    def exposures(self, hidden: Flags, lower: Array, upper: Array) -> Iterator[tuple[Flags, Flags]]:
+        """Yield, for everything that gives a hidden cell away, the sums of which one more cell must be hidden.
+
+        With them goes a flag for each cell: hiding it lifts the exposure, as far as can be told beforehand.
+        """
+        ties = self.sums * (hidden & (self.n > 0))
+        for number in np.flatnonzero(ties.any(axis=1)):
+            if (lifts := self._lifts(ties[number], lower, upper)) is not None:
+                yield np.asarray(np.arange(len(ties)) == number), lifts
+        simple = np.unique(ties[ties.any(axis=1)], axis=0)
+        basis = _reduced_echelon(simple) if len(simple) > 1 else simple[:0]
+        for row in basis:
+            if (lifts := self._lifts(row, lower, upper)) is not None:
+                yield np.asarray(ties[:, row != 0].any(axis=1)), lifts
+        anything = np.ones(len(hidden), dtype=bool)
+        for rows in _linked(basis):
+            cells = np.asarray(basis[rows].any(axis=0))
+            for cell in self._pinned(basis[rows], cells, lower, upper):
+                yield np.asarray(ties[:, cell] != 0), anything
+                yield np.asarray(ties[:, cells].any(axis=1)), anything
+
+    @property
+    def width(self) -> int:
+        return min(_WIDTH, max(self.limit - 2, 0))
+
+    def _lifts(self, tie: Array, lower: Array, upper: Array) -> Flags | None:
+        """Return which cells would help if one sum of hidden cells, taken alone, tells too much; else `None`."""
+        cells = tie != 0
+        sign, known = tie[cells], float(tie @ self.n)
+        ends = np.sort(np.stack([sign * lower[cells], sign * upper[cells]]), axis=0)
+        least = np.maximum(ends[0], known - (ends[1].sum() - ends[1]))
+        most = np.minimum(ends[1], known - (ends[0].sum() - ends[0]))
+        is_narrow = ((most - least) / np.abs(sign) < self.width).any()
+        is_one_sided = (sign > 0).all() or (sign < 0).all()
+        if cells.sum() == 1 or is_narrow or (is_one_sided and self.n[cells].sum() < self.limit):
+            return np.ones(len(cells), dtype=bool)
+        for figure in self.figures if is_one_sided else ():
+            if figure.is_uniform(self.n, cells):
+                with_one_more = np.eye(len(cells), dtype=bool) | cells
+                lifts: Flags = np.array([not figure.is_uniform(self.n, more) for more in with_one_more], dtype=bool)
+                return lifts
+        return None
+
+    def _pinned(self, ties: Array, cells: Flags, lower: Array, upper: Array) -> Iterator[int]:
+        """Yield the cells of which all solutions of several sums agree too much."""
+        solutions = _Solutions(self, ties, cells, lower, upper)
+        solutions.explore()
+        for place, cell in enumerate(np.flatnonzero(cells)):
+            if not solutions.leave_open(place):
+                yield int(cell)
+
+
+class _Solutions:
+    """Whole counts of answers by class in each cell that meet all the sums a reader knows.
+
+    Every solution found, the truth among them, widens what is known to be possible, so few programs are solved.
+    """
+
+    def __init__(self, system: _System, ties: Array, cells: Flags, lower: Array, upper: Array) -> None:
+        self._n, self._width = system.n[cells], system.width
+        self._low, self._high = self._n.copy(), self._n.copy()
+        self._secrets = len(system.figures)
+        figures = system.figures + system.told_by_total
+        scores = [figure.score for figure in figures]
+        # Answers that count the same for every figure are one class.
+        self._scores = np.unique(scores, axis=1) if scores else np.zeros((0, 1))
+        self._classes = self._scores.shape[1]
+        self._means = [figure.first[cells] / self._n for figure in figures]
+        self._varies = np.zeros((len(figures), len(self._n)), dtype=bool)
+        of_class, of_cell = [np.ones(self._classes)], [self._n]
+        for score, figure in zip(self._scores, figures, strict=True):
+            of_class += [score, score**2][: len(figure.moments)]
+            of_cell += [moment[cells] for moment in figure.moments]
+        ties = ties[:, cells]
+        self._constraints = [
+            LinearConstraint(np.kron(ties, np.array(of_class)), *[(ties @ np.array(of_cell).T).ravel()] * 2),
+            LinearConstraint(np.kron(np.eye(len(self._n)), np.ones(self._classes)), lower[cells], upper[cells]),
+        ]
+
+    def explore(self) -> None:
+        """Look in some directions at once: most cells turn out to be open."""
+        for objective in np.random.default_rng(0).normal(size=(_DIRECTIONS, len(self._n), self._classes)):
+            self._solve(objective)
+
+    def leave_open(self, cell: int) -> bool:
+        """Say whether a cell's base can differ by the width asked for, and each of its figures at all."""
+        return all(self._reach(cell, figure) for figure in [None, *range(self._secrets)])
+
+    def _reach(self, cell: int, figure: int | None) -> bool:
+        """Look for the ends of a cell's base or figure until it is open."""
+        weight = np.ones(self._classes) if figure is None else self._scores[figure] - self._means[figure][cell]
+        for sign in (1, -1):
+            if self._is_open(cell, figure):
+                return True
+            objective = np.zeros((len(self._n), self._classes))
+            objective[cell] = sign * weight
+            if not self._solve(objective):
+                self._solve(objective, whole=True)
+        return self._is_open(cell, figure)
+
+    def _is_open(self, cell: int, figure: int | None) -> bool:
+        if figure is None:
+            return bool(self._high[cell] - self._low[cell] >= self._width)
+        return bool(self._varies[figure, cell])
+
+    def _solve(self, objective: Array, *, whole: bool = False) -> bool:
+        """Learn from a solution; without `whole`, a fast search that says whether it came upon whole counts."""
+        found = milp(objective.ravel(), integrality=int(whole), bounds=Bounds(0, np.inf), constraints=self._constraints)
+        if found.x is None or np.abs(found.x - np.round(found.x)).max() > 1e-6:  # noqa: PLR2004
+            return False
+        self._learn(np.round(found.x).reshape(objective.shape))
+        return True
+
+    def _learn(self, counts: Array) -> None:
+        n = counts.sum(axis=1)
+        self._low, self._high = np.minimum(self._low, n), np.maximum(self._high, n)
+        for number, score in enumerate(self._scores):
+            self._varies[number] |= np.abs(counts @ score - self._means[number] * n) > 1e-6  # noqa: PLR2004
+
+
+def _reduced_echelon(matrix: Array) -> Array:
+    """Return the reduced row echelon form without its empty rows: the simplest sums that follow from others."""
+    reduced, row = matrix.astype(float), 0
+    for column in np.flatnonzero(matrix.any(axis=0)):
+        pivot = row + int(np.argmax(np.abs(reduced[row:, column])))
+        if abs(reduced[pivot, column]) < 1e-9:  # noqa: PLR2004
+            continue
+        reduced[[row, pivot]] = reduced[[pivot, row]]
+        reduced[row] /= reduced[row, column]
+        factors = reduced[:, column].copy()
+        factors[row] = 0
+        reduced = (reduced - np.outer(factors, reduced[row])).round(9)
+        row += 1
+        if row == len(reduced):
             break
-        if not hidden[row]:
-            reason[row] = COMPLEMENTARY
-    return reason
+    return reduced[:row]
+
+
+def _linked(ties: Array) -> list[Flags]:
+    """Return the sets of at least two rows that are tied by common cells."""
+    uses = (ties != 0).astype(int)
+    number, component = connected_components(uses @ uses.T, directed=False)
+    return [rows for part in range(number) if (rows := component == part).sum() > 1]
+
+
+# --- what is hidden ------------------------------------------------------------------------------
+
+
+class _Block:
+    """All rows of the KPIs on the same answers of a question in a period."""
+
+    def __init__(self, rows: pd.DataFrame, kpis: dict[str, Kpi], margins: Sequence[Margin]) -> None:
+        self._rows = rows
+        self._kpis = sorted(rows["kpi"].unique())
+        self._limit = max(kpis[kpi_id].minimum_base.suppress for kpi_id in self._kpis)
+        named = list(zip(rows["segment"], rows["level"], strict=True))
+        self._cells = sorted(set(named))
+        place = {cell: i for i, cell in enumerate(self._cells)}
+        self._places = np.array([place[cell] for cell in named])
+        self._segment = np.array([segment for segment, _ in self._cells], dtype=object)
+        self._is_total = self._segment == TOTAL
+        self._n = self._table("n")
+        was_shown, self._was_named_small, was_complementary = (
+            np.isin(np.arange(len(self._cells)), self._places[rows["issued"] == mark])
+            for mark in (SHOWN, SMALL, COMPLEMENTARY)
+        )
+        was_hidden = self._was_named_small | was_complementary
+        self._was_shown = was_shown & ~was_hidden
+        self._is_issued = was_hidden | self._was_shown
+        self._is_small = ((self._n > 0) & (self._n < self._limit)).any(axis=1)
+        self._hidden = was_hidden | self._is_small
+        self._is_exposed = False
+        sums = self._sums(margins)
+        self._systems = [self._system([kpis[kpi_id] for kpi_id in same], sums) for same in self._alike(kpis)]
+
+    def protect(self) -> pd.Series:
+        """Hide until nothing is exposed; returns the mark of each row."""
+        while not self._hidden[self._is_total].any() and (further := self._next()) is not None:
+            self._hidden[further] = True
+        if self._hidden[self._is_total].any():
+            self._hidden[:] = True
+        elif self._is_exposed and self._is_issued.any():
+            # Rows that were issued keep their marks all the same.
+            return pd.Series(_LEFT_OUT, index=self._rows.index, dtype=object)
+        is_named_small = self._is_small & ~self._tells_nothing()
+        marks = np.select([~self._hidden, is_named_small], [SHOWN, SMALL], COMPLEMENTARY)
+        return pd.Series(marks[self._places], index=self._rows.index, dtype=object)
+
+    def _table(self, name: str) -> Array:
+        """Return a column as a table of cells by KPIs; 0 where a cell has no row or a row no value."""
+        table = np.zeros((len(self._cells), len(self._kpis)))
+        table[self._places, np.searchsorted(self._kpis, self._rows["kpi"])] = self._rows[name].fillna(0)
+        return table
+
+    def _next(self) -> int | None:
+        """Return the cell to hide next: the smallest one that helps; the total only where nothing else is left."""
+        self._is_exposed = False
+        for system in self._systems:
+            for sums, lifts in system.exposures(self._hidden, *self._bounds(system)):
+                helps = system.sums[sums].any(axis=0) & ~self._hidden & ~self._was_shown & (system.n > 0)
+                self._is_exposed = True
+                if helps.any():
+                    order = np.lexsort((system.n, ~lifts, self._is_total))
+                    return int(order[helps[order]][0])
+        return None
+
+    def _tells_nothing(self) -> Flags:
+        """Flag the levels of segments that are hidden altogether below a shown total."""
+        alone = [
+            segment
+            for segment in dict.fromkeys(self._segment)
+            if (self._hidden & ~self._was_named_small)[self._segment == segment].all()
+        ]
+        return np.asarray(np.isin(self._segment, alone) & ~self._hidden[self._is_total].any())
+
+    def _bounds(self, system: _System) -> tuple[Array, Array]:
+        """Return what the marks, and the rule to hide the smallest first, tell about each base."""
+        n, most = system.n, system.n.max()
+        is_small, tells_nothing = n < self._limit, self._tells_nothing()
+        lower = np.where(is_small | tells_nothing, 1.0, self._limit)
+        # The smallest shown level of the segment that is no smaller.
+        is_other = (self._segment[:, None] == self._segment) & ~self._hidden & (n > 0) & (n >= n[:, None])
+        upper = np.where(is_other, n, most).min(axis=1)
+        return lower, np.where(tells_nothing, most, np.where(is_small, self._limit - 1.0, upper))
+
+    def _sums(self, margins: Sequence[Margin]) -> Array:
+        """Return a row per sum: the total and each segment's levels, and the margins."""
+        segments = dict.fromkeys(self._segment[~self._is_total])
+        parts = [self._is_total.astype(float) - (self._segment == segment) for segment in segments]
+        place = {cell: i for i, cell in enumerate(self._cells)}
+        for margin in margins:
+            row = np.zeros(len(self._cells))
+            row[[place[cell] for cell in margin.whole if cell in place]] = 1
+            row[[place[cell] for cell in margin.parts if cell in place]] = -1
+            parts.append(row)
+        return np.unique(parts, axis=0) if parts else np.zeros((0, len(self._cells)))
+
+    def _alike(self, kpis: dict[str, Kpi]) -> list[list[str]]:
+        """Group KPIs that score the same answers, of which a reader may put all figures together."""
+        groups: dict[object, list[str]] = {}
+        for kpi_id, n in zip(self._kpis, self._n.T, strict=True):
+            kpi = kpis[kpi_id]
+            groups.setdefault((kpi.column, kpi.counts, repr(kpi.scale), n.tobytes()), []).append(kpi_id)
+        return list(groups.values())
+
+    def _system(self, kpis: list[Kpi], sums: Array) -> _System:
+        n = self._n[:, self._kpis.index(kpis[0].id)]
+        # KPIs that differ in nothing but weights tell the same twice.
+        figures = {figure.told: figure for kpi in kpis if (figure := self._figure(kpi, n)) is not None}.values()
+        is_told = [figure.is_uniform(n, self._is_total) for figure in figures]
+        secret, told = (
+            tuple(figure for figure, one in zip(figures, is_told, strict=True) if one == chosen)
+            for chosen in (False, True)
+        )
+        return _System(n, sums[sums @ n == 0], secret, told, self._limit)
+
+    def _figure(self, kpi: Kpi, n: Array) -> _Figure | None:
+        """Return a KPI's scores and moments; `None` where it is no sum or its rows lack what it takes."""
+        needed = _NEEDED.get(kpi.type, [])
+        if not needed or not set(needed) <= set(self._rows) or (kpi.type == "mean" and (kpi.weight or not kpi.scale)):
+            return None
+        number = self._kpis.index(kpi.id)
+        found = {name: self._table(name)[:, number] for name in needed}
+        points = np.arange(kpi.scale.low, kpi.scale.high + 1) if kpi.scale else np.array([0.0, 1.0])
+        if kpi.type == "mean":
+            total = n * found["value"]
+            if not np.allclose(total, np.round(total), rtol=0, atol=1e-6):
+                return None  # no whole scores
+            squares = found["se"] ** 2 * n * (n - 1) + n * found["value"] ** 2
+            # The error of clustered answers does not tell their spread.
+            return _Figure(points, np.round(total), None if kpi.cluster else np.round(squares))
+        top, bottom = found["n_top"], found.get("n_bottom", np.zeros(len(n)))
+        score = np.isin(points, kpi.top or [1.0]) - np.isin(points, kpi.bottom).astype(float)
+        return _Figure(score, top - bottom, top + bottom)

@@ -1,67 +1,43 @@
 """From accepted rows and definitions to the one table of estimates that every report reads."""
 
-from collections.abc import Sequence
-
 import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from cxreport.config import Dataset, Kpi, Project, Report, Segment, load_dataset, load_kpis, load_segments
-from cxreport.engine import Frame, collect, connect, read_table, wrap, write_table
+from cxreport.config import (
+    ESTIMATES_FILE,
+    Dataset,
+    Kpi,
+    Project,
+    Report,
+    Segment,
+    load_dataset,
+    load_kpis,
+    load_segments,
+)
+from cxreport.engine import Frame, collect, load_engine, open_engine, read_table, write_table
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
-from cxreport.measure.benchmarks import judge, read_benchmarks
-from cxreport.measure.compare import add_apart, add_changes, differ_from_rest
-from cxreport.measure.disclosure import SHOWN, suppress
+from cxreport.measure.analyses import analyse, check_analyses
+from cxreport.measure.benchmarks import add_ranks, gap_interval, judge, read_benchmarks
+from cxreport.measure.compare import add_changes
+from cxreport.measure.compare import judge as judge_changes
+from cxreport.measure.disclosure import SHOWN, Margin, Margins, apply_issued, find_margins, suppress
 from cxreport.measure.frames import asked_metrics, open_facts
-from cxreport.measure.intervals import infer
+from cxreport.measure.kpis import Scope, joined, measure_kpi
 from cxreport.measure.mix import decompose
-from cxreport.measure.reduce import reduce
+from cxreport.measure.reduce import NOT_STATED
 from cxreport.measure.targets import check_targets, status
 from cxreport.measure.trend import add_limits
 from cxreport.periods import Period
-from cxreport.schema import ESTIMATES, ESTIMATES_KEY, MIX, TOTAL, TableName
-
-NOT_STATED = "(not stated)"
-
-
-def estimate(frame: pd.DataFrame | Frame, kpi: Kpi, by: Sequence[str] = (), confidence: float = 0.95) -> pd.DataFrame:
-    """Compute one KPI from rows of its table, for example in a notebook.
-
-    Parameters
-    ----------
-    frame
-        Rows of `kpi.table` with the columns that the KPI names: a DataFrame, or a lazy Narwhals frame on any engine.
-        Scores that are missing are left out and counted in `n_missing`.
-    by
-        Columns to break the KPI down by; nulls are a group. A KPI per question is also grouped by `question`.
-    confidence
-        Confidence of the intervals (0-1).
-
-    Returns
-    -------
-    DataFrame
-        One row per group that has answers: the group columns, `n`, `n_missing`, `n_eff`, `n_top`, `n_bottom`, `value`,
-        `ci_low`, `ci_high`, `se`, `method`, `note`; nets in points, shares 0-1. Nothing is suppressed.
-
-    Raises
-    ------
-    DefinitionError
-        When a needed column is missing.
-    UsageError
-        When scores lie off the KPI's scale or weights are negative.
-    """
-    reduced = reduce(wrap(frame) if isinstance(frame, pd.DataFrame) else frame, kpi, by, confidence)
-    keys = [name for name in reduced.columns if name in {*by, "question"}]
-    order = ["n", "n_missing", "n_eff", "n_top", "n_bottom", "value", "ci_low", "ci_high", "se", "method", "note"]
-    inferred = infer(reduced, kpi, confidence).assign(n_missing=reduced["n_missing"])
-    return reduced[keys].join(inferred[order])
+from cxreport.schema import ESTIMATES, ESTIMATES_KEY, MIX, TOTAL, FactName
 
 
 def measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
-    """Measure a report's KPIs up to a period; write `estimates.parquet` and `mix.parquet`.
+    """Measure a report's KPIs up to a period; write `estimates.parquet`, `mix.parquet` and the report's analyses.
 
     Returns the estimates (`schema.ESTIMATES`): every KPI of the report for every period with accepted rows up to the
-    reported one, in total and for each level of the report's segments. A KPI that was not asked in a period has no row
+    reported one, in total and for each level of the report's segments. Past periods keep the figures of the issues that
+    published them, see `disclosure.apply_issued`. A KPI that was not asked in a period has no row
     for it, and a segment that no answer of a KPI states has none for that KPI. Comparisons, benchmarks, targets and
     verdicts stand on the rows of the reported period; targets and benchmarks on its totals.
 
@@ -77,34 +53,38 @@ def measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
     segments = load_segments(project, dict.fromkeys([*report.segments, *report.mix_segments]))
     dataset = load_dataset(project, report.dataset)
     check_targets(report, kpis)
-    with connect() as connection:
-        if any(kpi.weight for kpi in kpis.values()):
-            # Sums of weights depend on their order in the last digits; one thread keeps the order.
-            connection.execute("SET threads = 1")
-        facts = open_facts(project, dataset, period, connection)
+    check_analyses(project, report)
+    with open_engine(load_engine(project)) as engine:
+        facts = open_facts(project, dataset, period, {kpi.table for kpi in kpis.values()}, engine)
         _check_tables(facts, kpis, segments)
         _check_values(facts, kpis, asked_metrics(project, dataset))
-        figures = [_figures(facts[kpi.table], kpi, segments, report, period) for kpi in kpis.values()]
-    raw = pd.concat(figures, ignore_index=True)
-    protected = suppress(raw, kpis)
+        scope = Scope(report, dataset, segments, period)
+        measured = [measure_kpi(facts[kpi.table], kpi, scope) for kpi in kpis.values()]
+        margins = _margins(facts, kpis, segments)
+    issued = [read_table(path) for path in project.issued(report.id, period)]
+    raw = apply_issued(pd.concat([figures for figures, _ in measured], ignore_index=True), kpis, issued)
+    correlations = pd.concat([rho for _, rho in measured], ignore_index=True)
+    protected = suppress(raw, kpis, margins)
     shown = protected[protected["segment"].isin([TOTAL, *report.segments])].reset_index(drop=True)
-    rows = add_changes(shown, kpis, period, report.confidence)
-    rows = add_apart(rows, report.confidence)
+    rows = add_changes(shown, kpis, period, report.confidence, correlations)
+    rows = judge_changes(rows, report.confidence, report.headline, report.headline_weight)
     rows = add_limits(rows, kpis, period)
     rows = _add_targets(rows, kpis, report, period)
     rows = _add_benchmarks(rows, kpis, project, dataset, period)
+    rows = add_ranks(rows, kpis, period, report.confidence)
     leading = raw["kpi"] == report.headline[0]
     mix = decompose(raw[leading], protected["suppressed"], kpis[report.headline[0]], report.mix_segments, period)
     folder = project.measured(report.id, period)
     estimates = rows.assign(question=rows["question"].replace("", None)).reindex(columns=ESTIMATES.names)
     write_table(mix.reindex(columns=MIX.names), folder / "mix.parquet", MIX, ("kpi", "period", "segment", "level"))
-    write_table(estimates, folder / "estimates.parquet", ESTIMATES, ESTIMATES_KEY)
+    write_table(estimates, folder / ESTIMATES_FILE, ESTIMATES, ESTIMATES_KEY)
+    analyse(project, report, period, estimates)
     return read_estimates(project, report.id, period)
 
 
 def read_estimates(project: Project, report: str, period: Period) -> pd.DataFrame:
     """Read the estimates of a measured period; raises `UsageError` when it was not measured."""
-    path = project.measured(report, period) / "estimates.parquet"
+    path = project.measured(report, period) / ESTIMATES_FILE
     if not path.is_file():
         raise UsageError(
             found=f"no estimates of `{report}` for {period.id}",
@@ -114,7 +94,7 @@ def read_estimates(project: Project, report: str, period: Period) -> pd.DataFram
     return read_table(path)
 
 
-def _check_tables(facts: dict[TableName, Frame], kpis: dict[str, Kpi], segments: dict[str, Segment]) -> None:
+def _check_tables(facts: dict[FactName, Frame], kpis: dict[str, Kpi], segments: dict[str, Segment]) -> None:
     problems = [
         f"KPI `{kpi_id}` reads `{kpi.table}`, of which nothing was accepted"
         for kpi_id, kpi in kpis.items()
@@ -135,7 +115,7 @@ def _check_tables(facts: dict[TableName, Frame], kpis: dict[str, Kpi], segments:
         )
 
 
-def _check_values(facts: dict[TableName, Frame], kpis: dict[str, Kpi], metrics: set[str]) -> None:
+def _check_values(facts: dict[FactName, Frame], kpis: dict[str, Kpi], metrics: set[str]) -> None:
     """Refuse a `where` that picks what the data never have: a KPI must not vanish over a misspelt code.
 
     `metrics` are those that the dataset's feeds ask for; one that was not asked in the months at hand is no error.
@@ -161,36 +141,17 @@ def _check_values(facts: dict[TableName, Frame], kpis: dict[str, Kpi], metrics: 
         )
 
 
-def _figures(frame: Frame, kpi: Kpi, segments: dict[str, Segment], report: Report, period: Period) -> pd.DataFrame:
-    """Return unprotected estimates of one KPI for all periods: the total and every level of every segment."""
-    divisions = {TOTAL: nw.lit(TOTAL)} | {
-        segment.id: nw.col(segment.column).fill_null(NOT_STATED)
-        for segment in segments.values()
-        if kpi.table in segment.tables
-    }
-    divided = [
-        frame.with_columns(nw.lit(segment_id).alias("segment"), level.alias("level"))
-        for segment_id, level in divisions.items()
-    ]
-    by = ["period", "segment", "level"]
-    reduced = reduce(nw.concat(divided, how="vertical"), kpi, by, report.confidence)
-    is_stated = (reduced["segment"] == TOTAL) | (reduced["level"] != NOT_STATED)
-    reduced = reduced[is_stated.groupby(reduced["segment"]).transform("any")].reset_index(drop=True)
-    question = reduced["question"] if kpi.per_question else ""
-    figures = infer(reduced, kpi, report.confidence)
-    figures = figures.join([differ_from_rest(reduced, figures, kpi, period, report.confidence), reduced[by]])
-    figures = figures.assign(kpi=kpi.id, question=question, period_kind=report.period_kind)
-    figures["weight_sum"] = reduced.get("w", reduced["n"])
-    left_out = reduced["n_missing"].where(reduced["segment"] == TOTAL, 0)
-    still_open = reduced.get("n_open", left_out * 0).where(reduced["segment"] == TOTAL, 0)
-    figures["note"] = [
-        _joined(
-            note, _counted(without, "without an answer left out"), _counted(longest, "still open, taken as longest")
-        )
-        for note, without, longest in zip(figures["note"], left_out, still_open, strict=True)
-    ]
-    base = figures.groupby(["question", "period", "segment"])["n"].transform("sum")
-    return figures.assign(share=figures["n"] / base)
+def _margins(facts: dict[FactName, Frame], kpis: dict[str, Kpi], segments: dict[str, Segment]) -> Margins:
+    """Return how the segments of each table nest and cross, by table and period."""
+    found: dict[tuple[str, str], list[Margin]] = {}
+    for table in dict.fromkeys(kpi.table for kpi in kpis.values()):
+        columns = {segment.id: segment.column for segment in segments.values() if table in segment.tables}
+        if len(columns) > 1:
+            levels = [nw.col(column).fill_null(NOT_STATED).alias(name) for name, column in columns.items()]
+            occurring = collect(facts[table].select("period", *levels).unique())
+            for period, combinations in occurring.groupby("period"):
+                found[table, str(period)] = find_margins(combinations.drop(columns="period"))
+    return found
 
 
 def _totals(rows: pd.DataFrame, kpi_id: str, period: Period) -> "pd.Index[int]":
@@ -212,7 +173,8 @@ def _add_benchmarks(
     rows: pd.DataFrame, kpis: dict[str, Kpi], project: Project, dataset: Dataset, period: Period
 ) -> pd.DataFrame:
     """Add the first benchmark that fits, fresh ones first, and the gap to the totals of the reported period."""
-    rows = rows.assign(benchmark=None, benchmark_value=np.nan, gap=np.nan)
+    unknown = ("benchmark_value", "benchmark_low", "benchmark_high", "gap", "gap_ci_low", "gap_ci_high")
+    rows = rows.assign(benchmark=None, **dict.fromkeys(unknown, np.nan))
     named = {kpi_id: kpi for kpi_id, kpi in kpis.items() if kpi.benchmarks}
     benchmarks = read_benchmarks(project) if named else pd.DataFrame()
     for kpi_id, kpi in named.items():
@@ -224,14 +186,14 @@ def _add_benchmarks(
             rows.loc[totals, "benchmark"] = best.id
             rows.loc[totals, "benchmark_value"] = best.value
             rows.loc[totals, "gap"] = rows.loc[totals, "value"] - best.value
+            rows.loc[totals, ["benchmark_low", "benchmark_high"]] = (
+                best.value - best.half_width,
+                best.value + best.half_width,
+            )
+            for total in totals:
+                ends = rows.loc[total, "ci_low"], rows.loc[total, "ci_high"]
+                gap = gap_interval(ends, rows.loc[total, "value"], best.value, best.half_width)
+                rows.loc[total, ["gap_ci_low", "gap_ci_high"]] = gap
             notes += [f"benchmark {best.id} is stale"] if best.is_stale else []
-        rows.loc[totals, "note"] = [_joined(note, *notes) for note in rows.loc[totals, "note"]]
+        rows.loc[totals, "note"] = [joined(note, *notes) for note in rows.loc[totals, "note"]]
     return rows
-
-
-def _counted(n: int, what: str) -> str | None:
-    return f"{n} {what}" if n else None
-
-
-def _joined(*notes: str | None) -> str | None:
-    return "; ".join(note for note in notes if isinstance(note, str)) or None

@@ -1,22 +1,24 @@
 """Open accepted rows as wide frames: every fact beside the columns it is broken down by."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-import duckdb
 import narwhals as nw
 
 from cxreport.config import Dataset, Project, Report, load_yaml
-from cxreport.engine import Frame, scan
+from cxreport.engine import Engine, Frame, collect
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
+from cxreport.measure import facts
 from cxreport.periods import Period, PeriodKind
-from cxreport.schema import INSTANT, TABLES, TableName
+from cxreport.schema import TABLES, FactName, TableName
+from cxreport.sources.mapping import Battery
 from cxreport.sources.registry import find_adapter
 from cxreport.sources.staging import MAPPINGS
 
 # Where a row came from matters to the validator only.
 _TRACE = ("source", "source_row", "typing_fault")
-FACTS: tuple[TableName, ...] = ("answers", "invitations", "tickets")
 
 
 def accepted_months(project: Project, dataset: str) -> list[Period]:
@@ -39,13 +41,13 @@ def latest_period(project: Project, report: Report) -> Period:
 
 
 def open_facts(
-    project: Project, dataset: Dataset, period: Period, connection: duckdb.DuckDBPyConnection
-) -> dict[TableName, Frame]:
-    """Open answers, invitations and tickets of all months up to the reported period, wide.
+    project: Project, dataset: Dataset, period: Period, wanted: Collection[FactName], engine: Engine
+) -> dict[FactName, Frame]:
+    """Open the facts that KPIs read, of all months up to the reported one, wide.
 
     An answer carries its response's columns (touchpoint, stage, channel, language, weight and the segments); every
-    fact carries the customer columns named by `Dataset.segments_from_customers`, as the last month of the reported
-    period knows them. The column `period` holds the report's own periods. Tables without rows are left out.
+    fact of a customer carries the columns named by `Dataset.segments_from_customers`, as the last month of the
+    reported period knows them. The column `period` holds the report's own periods. Facts without rows are left out.
 
     Raises `UsageError` when the reported period has no accepted rows, `DefinitionError` for customer columns that
     are not there.
@@ -57,57 +59,102 @@ def open_facts(
             expected="accepted rows of the reported period",
             do=f"run `cxreport validate` for {period.id}",
         )
-    tables = {
-        name: scan(paths, connection)
-        for name in TABLES
-        if (paths := [path for month in months if (path := _file(project, dataset, month, name)).is_file()])
+    dated = {
+        name: engine.scan(paths).with_columns(_report_period(period.kind))
+        for name, table in TABLES.items()
+        if table.dated_by
+        and (paths := [path for month in months if (path := _file(project, dataset, month, name)).is_file()])
     }
-    facts: dict[TableName, Frame] = {name: tables[name] for name in FACTS if name in tables}
-    if "answers" in facts and "responses" in tables:
-        facts["answers"] = _with_responses(facts["answers"], tables["responses"])
-    if wanted := dataset.segments_from_customers:
-        file = _file(project, dataset, months[-1], "customers")
-        customers = scan([file] if file.is_file() else [], connection)
+    states = {
+        name: engine.scan([path]).drop("period")
+        for name, table in TABLES.items()
+        if not table.dated_by and (path := _file(project, dataset, months[-1], name)).is_file()
+    }
+    periods = list(dict.fromkeys(Period.containing(month.start, period.kind) for month in months))
+    build = _Builder(dataset, periods, dated | states, engine)
+    built = {name: frame for name in sorted(wanted) if (frame := build.fact(name)) is not None}
+    if dataset.segments_from_customers:
+        built = {name: build.with_customers(frame) for name, frame in built.items()}
+    # Lifetime value is computed from the days of orders; no other measure needs instants.
+    return {name: engine.keep(frame if name == "orders" else _lean(frame), name) for name, frame in built.items()}
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """The canonical tables of a dataset, and how each fact is made of them."""
+
+    dataset: Dataset
+    periods: list[Period]
+    tables: Mapping[TableName, Frame]
+    engine: Engine
+
+    def fact(self, name: FactName) -> Frame | None:
+        """Return a fact, or `None` where the tables it is made of have no rows."""
+        makers: dict[FactName, tuple[TableName, Callable[[Frame], Frame]]] = {
+            "answers": ("answers", self._answers),
+            "tickets": ("tickets", lambda rows: facts.tickets(rows, self.dataset.contacts, facts.seen_by(rows))),
+            "open_cases": ("tickets", lambda rows: facts.open_cases(rows, self.periods, self.dataset.time_zone)),
+            "customer_periods": ("customers", self._customer_periods),
+            "tenures": ("customers", lambda rows: facts.tenures(rows, self.periods, self.dataset.time_zone)),
+            "sessions": ("events", facts.sessions),
+            "mentions": ("mentions", lambda rows: self.engine.load(facts.with_sentiment(collect(rows)))),
+        }
+        source, make = makers.get(name, (name, lambda rows: rows))
+        rows = self.tables.get(cast(TableName, source))
+        return None if rows is None else make(rows)
+
+    def _answers(self, answers: Frame) -> Frame:
+        if "responses" not in self.tables:
+            return answers
+        responses = self.tables["responses"]
+        own = set(answers.collect_schema().names()) - {"response_id", "period"}
+        kept = [name for name in responses.collect_schema().names() if name not in own | {"comment", "invited_at"}]
+        return answers.join(responses.select(kept), on=["response_id", "period"], how="left")
+
+    def _customer_periods(self, customers: Frame) -> Frame:
+        subscriptions, orders = self.tables.get("subscriptions"), self.tables.get("orders")
+        return facts.customer_periods(customers, subscriptions, orders, self.periods, self.dataset)
+
+    def with_customers(self, fact: Frame) -> Frame:
+        """Put the customers' columns on a fact of customers."""
+        wanted, names = self.dataset.segments_from_customers, fact.collect_schema().names()
+        if "customers" not in self.tables or "customer_id" not in names:
+            return fact
+        customers = self.tables["customers"]
         _check(wanted, customers.collect_schema().names())
-        facts = {name: _with_customers(frame, customers, wanted) for name, frame in facts.items()}
-    return {name: _kept(frame, period.kind, name, connection) for name, frame in facts.items()}
+        return fact.drop([name for name in wanted if name in names]).join(
+            customers.select("customer_id", *wanted), on="customer_id", how="left"
+        )
+
+
+def _lean(frame: Frame) -> Frame:
+    """Drop what reductions never need."""
+    kept = {name for name, kind in frame.collect_schema().items() if kind not in (nw.Datetime, nw.Date)}
+    return frame.select(name for name in frame.collect_schema().names() if name in kept - {*_TRACE, "text"})
 
 
 def asked_metrics(project: Project, dataset: Dataset) -> set[str]:
     """Return the metrics that the mappings of a dataset's feeds ask for, in whichever months."""
+    return {battery.metric for battery in _batteries(project, dataset)}
+
+
+def asked_questions(project: Project, dataset: Dataset) -> set[str]:
+    """Return the questions that the mappings ask, and their metrics."""
+    questions = {question for battery in _batteries(project, dataset) for question in battery.questions}
+    return questions | asked_metrics(project, dataset)
+
+
+def _batteries(project: Project, dataset: Dataset) -> list[Battery]:
     mappings = [
         load_yaml(project.datasets / MAPPINGS / feed.mapping, find_adapter(feed.adapter).mapping_model, project)
         for feed in dataset.feeds
         if feed.mapping
     ]
-    return {battery.metric for mapping in mappings for battery in mapping.batteries}
+    return [battery for mapping in mappings for battery in mapping.batteries]
 
 
 def _file(project: Project, dataset: Dataset, month: Period, table: str) -> Path:
     return project.accepted(dataset.id, month) / f"{table}.parquet"
-
-
-def _with_responses(answers: Frame, responses: Frame) -> Frame:
-    own = set(answers.collect_schema().names()) - {"response_id", "period"}
-    kept = [name for name in responses.collect_schema().names() if name not in own | {"comment", "invited_at"}]
-    return answers.join(responses.select(kept), on=["response_id", "period"], how="left")
-
-
-def _with_customers(facts: Frame, customers: Frame, wanted: list[str]) -> Frame:
-    names = facts.collect_schema().names()
-    if "customer_id" not in names:
-        return facts
-    return facts.drop([name for name in wanted if name in names]).join(
-        customers.select("customer_id", *wanted), on="customer_id", how="left"
-    )
-
-
-def _kept(frame: Frame, kind: PeriodKind, name: TableName, connection: duckdb.DuckDBPyConnection) -> Frame:
-    """Join once, and keep what reductions may need for the many of them that follow."""
-    stored = TABLES[name].columns
-    unused = [column for column, held in stored.items() if held == INSTANT or column in _TRACE]
-    frame.drop(unused, strict=False).with_columns(_report_period(kind)).to_native().create(name)
-    return nw.from_native(connection.table(name))
 
 
 def _report_period(kind: PeriodKind) -> nw.Expr:

@@ -17,6 +17,7 @@ Array = npt.NDArray[np.float64]
 
 # Halvings of an interval of at most 40 until doubles no longer separate its ends.
 _HALVINGS = 60
+_ROUNDING = 1e-12
 _OPEN_END = "no interval: its upper end lies among the cases that are still open"
 
 
@@ -33,12 +34,21 @@ def infer(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        On the same index: `n`, `n_eff` (Kish), `n_top`, `n_bottom`, `value`, `ci_low`, `ci_high`, `se`, `method`,
-        `note`, in the KPI's unit (shares 0-1), and for comparisons `p_top`, `p_bottom` (class shares), `base` (the
-        number of equally weighted answers that would be as precise) and `df`. A single answer has no interval. A
-        quantile whose rank falls among the open cases has no value.
+        On the same index: `n`, `n_eff`, `n_top`, `n_bottom`, `value`, `ci_low`, `ci_high`, `se`, `method`, `note`, in
+        the KPI's unit (shares 0-1), and for comparisons `p_top`, `p_bottom` (class shares), `base` (the number of
+        independent, equally weighted answers that would be as precise) and `df`. A single answer or cluster has no
+        interval, nor has a count, which is complete. A quantile whose rank falls among the open cases has no value.
+        `n_eff` is Kish's of the weights, or the number of clusters where answers are clustered.
     """
-    estimators = {"net": _infer_net, "share": _infer_share, "mean": _infer_mean, "quantile": _infer_quantile}
+    estimators: dict[str, Callable[[pd.DataFrame, Kpi, float], dict[str, object]]] = {
+        "net": _infer_parts if kpi.parts else _infer_net,
+        "share": _infer_share,
+        "mean": _infer_mean,
+        "ratio": _infer_mean,
+        "quantile": _infer_survival if kpi.open_cases == "censored" else _infer_quantile,
+        "survival": _infer_survival,
+        "count": _infer_count,
+    }
     inferred = pd.DataFrame(
         {"n": reduced["n"], "n_eff": np.nan, "n_top": np.nan, "n_bottom": np.nan, "p_top": np.nan, "p_bottom": np.nan}
         | {"base": np.nan, "df": np.nan, "method": "", "note": None},
@@ -46,17 +56,22 @@ def infer(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> pd.DataFrame:
     )
     estimated = pd.DataFrame(estimators[kpi.type](reduced, kpi, confidence), index=reduced.index)
     inferred[estimated.columns] = estimated
-    single = inferred["n"] < 2  # noqa: PLR2004 - spread needs two answers
+    single = reduced.get("clusters", reduced["n"]) < 2  # noqa: PLR2004 - spread needs two answers or customers
     inferred.loc[single, ["ci_low", "ci_high", "se"]] = np.nan
-    inferred.loc[single & inferred["value"].notna(), "note"] = "one answer: no interval"
-    inferred.loc[inferred["ci_low"].isna(), "method"] = "no interval"
+    if kpi.type != "count":
+        noted = single & inferred["value"].notna()
+        inferred.loc[noted & (inferred["n"] < 2), "note"] = "one answer: no interval"  # noqa: PLR2004
+        inferred.loc[noted & (inferred["n"] > 1), "note"] = "all answers are of one customer: no interval"
+        inferred.loc[inferred["ci_low"].isna(), "method"] = "no interval"
     return inferred
 
 
 # --- nets ----------------------------------------------------------------------------------------
 
 
-def net_interval(top: Array, bottom: Array, n: Array, confidence: float) -> tuple[Array, Array]:
+def net_interval(
+    top: Array, bottom: Array, n: Array, confidence: float, critical: Array | float | None = None
+) -> tuple[Array, Array]:
     """Return the ends of the interval of a net score, in points (-100 to 100).
 
     Adjusted Wald: 3/4 of an answer is added to either class and 3/2 to the middle (Rocks 2016, The American
@@ -67,12 +82,14 @@ def net_interval(top: Array, bottom: Array, n: Array, confidence: float) -> tupl
     ----------
     top, bottom, n
         Answers in the good and the poor class, and all answers; they need not be whole (effective bases).
+    critical
+        The critical value in place of the normal one, for errors estimated from a design.
 
     >>> low, high = net_interval(np.array([70.0]), np.array([10.0]), np.array([100.0]), 0.95)
     >>> round(low.item(), 2), round(high.item(), 2)
     (45.27, 71.24)
     """
-    z = stats.norm.ppf((1 + confidence) / 2)
+    z = stats.norm.ppf((1 + confidence) / 2) if critical is None else critical
     net, variance = adjusted_net(top, bottom, n)
     half = z * np.sqrt(variance)
     has_empty_class = np.minimum(np.minimum(top, bottom), n - top - bottom) <= n * 1e-12
@@ -93,7 +110,7 @@ def _net_variance(p: Array, d: Array) -> Array:
     return np.maximum(p + d - (p - d) ** 2, 0)
 
 
-def _net_score_limits(top: Array, bottom: Array, n: Array, z: float) -> tuple[Array, Array]:
+def _net_score_limits(top: Array, bottom: Array, n: Array, z: Array | float) -> tuple[Array, Array]:
     """Invert the score test: keep every net whose variance under it makes the observed net unsurprising."""
     net = (top - bottom) / n
 
@@ -180,20 +197,13 @@ def quantile_se(x_low: Array, x_high: Array, n: Array, q: float, confidence: flo
 
 
 def _infer_net(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str, object]:
-    m = _Moments(reduced)
+    m = _Moments(reduced, kpi)
     spread, signed = m.second_moment, m.mean
     p_top, p_bottom = np.clip((spread + signed) / 2, 0, 1), np.clip((spread - signed) / 2, 0, 1)
-    base, se = _base_and_se(m, kpi, _net_variance(p_top, p_bottom))
-    low, high = net_interval(p_top * base, p_bottom * base, base, confidence)
-    method = np.full(len(reduced), "adjusted Wald", dtype=object)
+    base, se = m.base_and_se(_net_variance(p_top, p_bottom))
+    low, high = net_interval(p_top * base, p_bottom * base, base, confidence, m.critical(confidence))
     top, bottom = reduced["n_top"].to_numpy(), reduced["n_bottom"].to_numpy()
     has_empty_class = (np.minimum(top, bottom) == 0) | (top + bottom == reduced["n"].to_numpy())
-    if kpi.weight:
-        linear_low, linear_high = mean_interval(100 * signed, 100 * se, m.n - 1, confidence)
-        low = np.where(has_empty_class, low, np.clip(linear_low, -100, 100))
-        high = np.where(has_empty_class, high, np.clip(linear_high, -100, 100))
-        method[:] = "Taylor linearisation, t"
-    method[has_empty_class] = "score on the effective base" if kpi.weight else "score"
     return {
         "n_eff": m.n_eff,
         "n_top": reduced["n_top"],
@@ -202,21 +212,63 @@ def _infer_net(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str, 
         "ci_low": low,
         "ci_high": high,
         "se": _positive(100 * se),
-        "method": method,
+        "method": m.method(np.where(has_empty_class, "score", "adjusted Wald")),
         "p_top": p_top,
         "p_bottom": p_bottom,
         "base": base,
-        "df": m.n - 1,
+        "df": m.df,
+    }
+
+
+def _infer_parts(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str, object]:
+    """Infer the mean of the nets of several questions, the respondents being clusters of their answers.
+
+    Taylor linearisation: the derivative of the mean of K ratios S_k / M_k with respect to each sum, applied to the
+    Gram matrix of the respondents' sums (Woodruff 1971, JASA 66:411-414). Without an answer to one of the questions
+    there is no figure.
+    """
+    parts = len(kpi.where[kpi.parts or ""])
+    width = 2 * parts
+    totals = reduced[[f"t_{i}" for i in range(width)]].to_numpy(dtype=float)
+    gram = np.zeros((len(reduced), width, width))
+    for i in range(width):
+        for j in range(i, width):
+            gram[:, i, j] = gram[:, j, i] = reduced[f"g_{i}_{j}"]
+    sums, counts = totals[:, 0::2], totals[:, 1::2]
+    is_whole = (counts > 0).all(axis=1)
+    counts = np.where(counts > 0, counts, np.nan)
+    nets = sums / counts
+    gradient = np.empty_like(totals)
+    gradient[:, 0::2] = 1 / (parts * counts)
+    gradient[:, 1::2] = -nets / (parts * counts)
+    clusters = reduced["clusters"].to_numpy(dtype=float)
+    variance = np.einsum("ri,rij,rj->r", gradient, gram, gradient)
+    # What rounding leaves of equal answers must count as no spread.
+    variance = np.where(variance <= _ROUNDING, 0, variance * clusters / np.maximum(clusters - 1, 1))
+    se, value, df = 100 * np.sqrt(variance), 100 * nets.mean(axis=1), clusters - 1
+    se = np.where(clusters > 1, _positive(se), np.nan)
+    low, high = mean_interval(value, se, df, confidence)
+    note = np.where(is_whole, "", "no figure: one of its questions has no answer")
+    return {
+        "n_eff": clusters,
+        "n_top": reduced["n_top"],
+        "n_bottom": reduced["n_bottom"],
+        "value": value,
+        "ci_low": np.maximum(low, -100),
+        "ci_high": np.minimum(high, 100),
+        "se": se,
+        "method": "Taylor linearisation over respondents, t",
+        "note": [text or None for text in note.tolist()],
+        "base": clusters,
+        "df": df,
     }
 
 
 def _infer_share(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str, object]:
-    m = _Moments(reduced)
+    m = _Moments(reduced, kpi)
     p = np.clip(m.mean, 0, 1)
-    base, se = _base_and_se(m, kpi, p * (1 - p))
-    level = (1 + confidence) / 2
-    critical = stats.t.ppf(level, np.maximum(m.n - 1, 1)) if kpi.weight else stats.norm.ppf(level)
-    low, high = share_interval(p * base, base, critical)
+    base, se = m.base_and_se(p * (1 - p))
+    low, high = share_interval(p * base, base, m.critical(confidence))
     return {
         "n_eff": m.n_eff,
         "n_top": reduced["n_top"],
@@ -224,29 +276,59 @@ def _infer_share(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str
         "ci_low": low,
         "ci_high": high,
         "se": _positive(se),
-        "method": "Wilson on the effective base, t" if kpi.weight else "Wilson",
+        "method": m.method("Wilson"),
         "p_top": p,
         "base": base,
-        "df": m.n - 1,
+        "df": m.df,
     }
 
 
 def _infer_mean(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str, object]:
-    m = _Moments(reduced)
+    m = _Moments(reduced, kpi)
     se = _positive(m.linearised_se)
-    low, high = mean_interval(m.mean, se, m.n - 1, confidence)
+    low, high = mean_interval(m.mean, se, m.df, confidence)
     if kpi.scale:
         low, high = np.maximum(low, kpi.scale.low), np.minimum(high, kpi.scale.high)
+    is_designed = m.is_designed | (kpi.type == "ratio")
     return {
         "n_eff": m.n_eff,
         "value": m.mean,
         "ci_low": low,
         "ci_high": high,
         "se": se,
-        "method": "Taylor linearisation, t" if kpi.weight else "t",
-        "note": _noted(np.isnan(se), "all answers are equal: no interval"),
+        "method": np.where(is_designed, "Taylor linearisation, t", "t"),
+        "note": np.where(np.isnan(se), "all answers are equal: no interval", None),
         "base": m.n_eff,
-        "df": m.n - 1,
+        "df": m.df,
+    }
+
+
+def _infer_count(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str, object]:
+    del kpi, confidence
+    n = reduced["n"].to_numpy(dtype=float)
+    nothing = np.full(len(n), np.nan)
+    return {"value": n, "ci_low": nothing, "ci_high": nothing, "se": nothing, "method": "complete count"}
+
+
+def _infer_survival(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str, object]:
+    """Take over what `survival_by_group` found; a share that is `over` is 1 minus the one that is still open."""
+    value, low, high, se = (reduced[name].to_numpy(dtype=float) for name in ("value", "ci_low", "ci_high", "se"))
+    if kpi.shows == "over":
+        value, low, high = 1 - value, 1 - high, 1 - low
+    if kpi.type == "quantile":
+        # An interval that is open upwards is none, and its width gives the error.
+        has_interval = ~np.isnan(low) & ~np.isnan(high)
+        low, high = np.where(has_interval, low, np.nan), np.where(has_interval, high, np.nan)
+        se = (high - low) / 2 / stats.norm.ppf((1 + confidence) / 2)
+    return {
+        "n_eff": reduced["n"],
+        "value": value,
+        "ci_low": low,
+        "ci_high": high,
+        "se": _positive(se),
+        "method": "Kaplan-Meier, log-log",
+        "note": reduced["note"],
+        "base": reduced["n"],
     }
 
 
@@ -278,40 +360,59 @@ def _infer_quantile(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[
 
 
 class _Moments:
-    """Weighted mean, its Taylor-linearised standard error and Kish's base, from the sums.
+    """Weighted mean, its Taylor-linearised standard error and effective bases, from the sums.
 
-    The error is that of a ratio mean under weights alone: n / (n - 1) * sum(w^2 (x - mean)^2) / (sum w)^2 (Lumley,
-    R package survey). With equal weights it is s / sqrt(n).
+    The error is that of a ratio mean under weights and clusters: m / (m - 1) * sum over clusters of
+    (sum of w (x - mean))^2 / (sum w)^2 (Lumley, R package survey), where m counts the clusters. With equal weights and
+    without clusters it is s / sqrt(n). The sums of a clustered KPI hold squares of cluster totals.
     """
 
-    def __init__(self, reduced: pd.DataFrame) -> None:
-        columns = ("n", "w", "w2", "wx", "wx2", "w2x", "w2x2")
-        self.n, w, w2, wx, wx2, w2x, w2x2 = (reduced[name].to_numpy(dtype=float) for name in columns)
+    def __init__(self, reduced: pd.DataFrame, kpi: Kpi) -> None:
+        columns = ("n", "clusters", "w", "w2", "wx", "wx2", "w2x", "w2x2")
+        self.n, self.clusters, w, w2, wx, wx2, w2x, w2x2 = (reduced[name].to_numpy(dtype=float) for name in columns)
+        is_clustered = self.clusters < self.n
+        self.is_designed = is_clustered | bool(kpi.weight)
+        has_weight = w > 0
+        w = np.where(has_weight, w, np.nan)
         self.mean = wx / w
         self.second_moment = wx2 / w
-        self.n_eff = w**2 / w2
+        self.df = self.clusters - 1
+        # Kish's base speaks of weights; the squares of totals of clusters or denominators are no squares of weights.
+        kish = w**2 / np.where(w2 > 0, w2, np.nan)
+        self.n_eff = np.where(is_clustered | (kpi.type == "ratio"), self.clusters, kish)
         squares = w2x2 - 2 * self.mean * w2x + self.mean**2 * w2
         # What rounding leaves of equal answers must count as no spread.
-        squares = np.where(squares <= 1e-12 * w2x2, 0, squares)
-        self.linearised_se = np.where(self.n > 1, np.sqrt(squares * self.n / np.maximum(self.n - 1, 1)) / w, np.nan)
+        squares = np.where(squares <= _ROUNDING * w2x2, 0, squares)
+        self.linearised_se = np.where(
+            self.clusters > 1, np.sqrt(squares * self.clusters / np.maximum(self.df, 1)) / w, np.nan
+        )
 
+    def base_and_se(self, variance: Array) -> tuple[Array, Array]:
+        """Return the base that would give the standard error under simple random sampling, and that error."""
+        has_spread = self.linearised_se > 0
+        squared = np.where(has_spread, self.linearised_se, 1) ** 2
+        effective = np.where(has_spread, variance / squared, self.n_eff)
+        base = np.where(self.is_designed, effective, self.n)
+        return base, np.where(self.is_designed, self.linearised_se, np.sqrt(variance / self.n))
 
-def _base_and_se(m: _Moments, kpi: Kpi, variance: Array) -> tuple[Array, Array]:
-    """Return the base that would give the standard error under simple random sampling, and that error."""
-    if not kpi.weight:
-        return m.n, np.sqrt(variance / m.n)
-    has_spread = m.linearised_se > 0
-    squared = np.where(has_spread, m.linearised_se, 1) ** 2
-    return np.where(has_spread, variance / squared, m.n_eff), m.linearised_se
+    def critical(self, confidence: float) -> Array:
+        """Return the critical value: t where the error is estimated from weights or clusters, else normal."""
+        level = (1 + confidence) / 2
+        t = stats.t.ppf(level, np.maximum(self.df, 1))
+        return np.where(self.is_designed, t, stats.norm.ppf(level))
+
+    def method(self, name: npt.NDArray[np.str_] | str) -> list[str]:
+        """Return the method's name, saying where it stands on the effective base."""
+        names = np.broadcast_to(np.asarray(name), self.n.shape).tolist()
+        return [
+            f"{one} on the effective base, t" if designed else one
+            for one, designed in zip(names, self.is_designed.tolist(), strict=True)
+        ]
 
 
 def _positive(se: Array) -> Array:
     """A zero standard error says that the sample shows no spread, not that the figure is exact."""
     return np.where(se > 0, se, np.nan)
-
-
-def _noted(flags: npt.NDArray[np.bool_], text: str) -> list[str | None]:
-    return [text if flag else None for flag in flags]
 
 
 def halve(is_kept: Callable[[Array], npt.NDArray[np.bool_]], *, inside: Array, outside: Array) -> Array:

@@ -57,42 +57,58 @@ def decompose(rows: pd.DataFrame, marks: pd.Series, kpi: Kpi, segments: list[str
     rows
         Unprotected estimates of the KPI with `weight_sum`, the answers' total weight.
     marks
-        `suppressed` of the same rows; a level hidden on either side shows nothing but its mark here.
+        `suppressed` of the same rows; rows without it are left out. A level hidden on either side shows nothing but
+        its mark here, and the totals count all hidden levels as one, so that they tell no more than a subtraction.
 
     A quantile is no mean of its parts, so it has no rows; neither has a total that is hidden or that has no previous
     figure.
     """
-    rows = rows.assign(suppressed=marks.reindex(rows.index))
+    rows = rows.assign(suppressed=marks.reindex(rows.index)).dropna(subset="suppressed")
     is_compared = rows["period"].isin([period.previous.id, period.id])
     hides_total = (rows.loc[is_compared & (rows["segment"] == TOTAL), "suppressed"] != SHOWN).any()
     if kpi.type == "quantile" or hides_total:
         return pd.DataFrame()
+    pooled = rows[rows["question"] == ""]
+    totals = pooled[pooled["segment"] == TOTAL].set_index("period")
     parts = []
     for segment in segments:
-        chosen = rows[(rows["segment"] == segment) & (rows["question"] == "")]
-        before, after = (chosen[chosen["period"] == which.id].set_index("level") for which in (period.previous, period))
-        if not before.empty and not after.empty:
-            parts.append(_decompose_segment(before, after, segment))
+        chosen = pooled[pooled["segment"] == segment]
+        sides = [chosen[chosen["period"] == which.id].set_index("level") for which in (period.previous, period)]
+        if not any(side.empty for side in sides):
+            parts.append(_decompose_segment(sides, totals.loc[[period.previous.id, period.id]], segment))
     if not parts:
         return pd.DataFrame()
     return pd.concat(parts, ignore_index=True).assign(kpi=kpi.id, period=period.id)
 
 
-def _decompose_segment(before: pd.DataFrame, after: pd.DataFrame, segment: str) -> pd.DataFrame:
-    levels = before.index.union(after.index)
-    sides = pd.DataFrame(index=levels)
-    for name, side in (("before", before), ("after", after)):
-        sides[f"share_{name}"] = (side["weight_sum"] / side["weight_sum"].sum()).reindex(levels, fill_value=0.0)
-        sides[f"value_{name}"] = side["value"].reindex(levels)
-    table = sides.join(kitagawa(sides))
-    total = table[EFFECTS].sum()
-    for name in ("before", "after"):
-        total[f"share_{name}"] = 1.0
-        total[f"value_{name}"] = (sides[f"share_{name}"] * sides[f"value_{name}"]).sum()
-    marks = pd.concat([before["suppressed"], after["suppressed"]])
+def _decompose_segment(sides: list[pd.DataFrame], totals: pd.DataFrame, segment: str) -> pd.DataFrame:
+    levels = sides[0].index.union(sides[1].index)
+    marks = pd.concat([side["suppressed"] for side in sides])
     is_small, is_complementary = (levels.isin(marks.index[marks == mark]) for mark in (SMALL, COMPLEMENTARY))
+    is_hidden = is_small | is_complementary
+    table = pd.DataFrame(index=levels)
+    total: dict[str, float] = {}
+    for name, side, whole in zip(("before", "after"), sides, totals.to_dict("records"), strict=True):
+        table[f"share_{name}"] = (side["weight_sum"] / whole["weight_sum"]).reindex(levels, fill_value=0.0)
+        table[f"value_{name}"] = side["value"].reindex(levels)
+        total |= {f"share_{name}": 1.0, f"value_{name}": whole["value"]}
+    table.loc[is_hidden, _SIDES] = np.nan
+    # The hidden levels count as one: effects within it would tell of the levels that make it up.
+    rest = _rest(table[~is_hidden], total) if is_hidden.any() else pd.DataFrame()
+    effects = kitagawa(pd.concat([table[~is_hidden], rest]))
+    table = table.join(effects)
     table["suppressed"] = np.select([is_small, is_complementary], [SMALL, COMPLEMENTARY], SHOWN)
-    figures = [*_SIDES, *EFFECTS]
-    table[figures] = table[figures].mask(table["suppressed"] != SHOWN)
-    table.loc[TOTAL] = total.reindex(figures).to_dict() | {"suppressed": SHOWN}
-    return table.rename_axis("level").reset_index().assign(segment=segment)
+    pooled = pd.DataFrame([total], index=[TOTAL]).assign(**effects.sum(), suppressed=SHOWN)
+    return pd.concat([table, pooled]).rename_axis("level").reset_index().assign(segment=segment)
+
+
+def _rest(shown: pd.DataFrame, total: dict[str, float]) -> pd.DataFrame:
+    """Return what the shown levels leave of the total, as one level."""
+    rest = {}
+    for name in ("before", "after"):
+        share, value = shown[f"share_{name}"], shown[f"value_{name}"]
+        left = 1 - share.sum()
+        is_left = left > 1e-12  # noqa: PLR2004 - rounding
+        rest[f"share_{name}"] = left if is_left else 0.0
+        rest[f"value_{name}"] = (total[f"value_{name}"] - (share * value).sum()) / left if is_left else np.nan
+    return pd.DataFrame([rest], index=["the rest"])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cxreport.config import Kpi, Project, Report, load_kpis, load_report
+from cxreport.config import Dataset, Kpi, Project, Report, load_dataset, load_kpis, load_report
 from cxreport.measure.frames import latest_period
 from cxreport.periods import Period
 
@@ -13,6 +13,7 @@ class Settings:
 
     project: Project
     report: Report
+    dataset: Dataset
     kpis: dict[str, Kpi]
     period: Period
 
@@ -34,6 +35,7 @@ def read_settings(report: str, period: str = "", root: str = "") -> Settings:
     return Settings(
         project=project,
         report=definition,
+        dataset=load_dataset(project, definition.dataset),
         kpis=load_kpis(project, definition.kpis),
         period=Period.parse(period) if period else latest_period(project, definition),
     )

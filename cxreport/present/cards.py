@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cxreport.config import Kpi
 from cxreport.present import tables
 from cxreport.present.markup import Markdown, escape_html, escape_typst
-from cxreport.present.pack import Figure, Pack
+from cxreport.present.pack import Figure, Pack, ShownKpi
 
 # The look of a change: what went the wrong way, the right way, or neither. Words carry the meaning, colour repeats it.
 _TYPST_COLOURS = {"worse": "#a83a1a", "better": "#0f4c75", "same": "#4d5b68"}
@@ -26,7 +25,7 @@ class Card:
     base: str
 
     @classmethod
-    def of(cls, pack: Pack, kpi: Kpi) -> "Card":
+    def of(cls, pack: Pack, kpi: ShownKpi) -> "Card":
         """Return the card of a KPI in the reported period."""
         figure = pack.total(kpi.id)
         value = tables.figure_text(figure, kpi)
@@ -39,10 +38,10 @@ class Card:
         return cls(
             name=kpi.short,
             value=value,
-            interval=f"{pack.confidence} interval {tables.interval_text(figure.ci_low, figure.ci_high, kpi)}",
+            interval="" if kpi.type == "count" else _opened(tables.precision_text(pack, figure, kpi)),
             changes=tuple(_changes(pack, figure, kpi)),
-            goals=tuple((look, text[:1].upper() + text[1:]) for look, text in goals if text),
-            base=tables.base_text(figure, kpi),
+            goals=tuple((look, _opened(text)) for look, text in goals if text),
+            base=_opened(tables.base_text(figure, kpi)),
         )
 
 
@@ -100,7 +99,7 @@ def _typst_card(card: Card) -> str:
     return f"grid.cell(breakable: false, inset: 8pt, stroke: {stroke}, stack(spacing: 5pt, {', '.join(lines)}))"
 
 
-def _changes(pack: Pack, figure: Figure, kpi: Kpi) -> Iterator[tuple[str, str]]:
+def _changes(pack: Pack, figure: Figure, kpi: ShownKpi) -> Iterator[tuple[str, str]]:
     """Yield the change since the period before and since a year ago, in one line where the same is said of both."""
     month, year = tables.change_text(figure, kpi), tables.change_text(figure, kpi, year=True)
     kind = pack.report.period_kind
@@ -113,14 +112,21 @@ def _changes(pack: Pack, figure: Figure, kpi: Kpi) -> Iterator[tuple[str, str]]:
 
 
 def _said(change: str, span: str) -> str:
-    if change == "too few answers":
-        return "Too few answers to compare"
-    if change == "no earlier figure":
+    if change.startswith("too few "):
+        return f"{_opened(change)} to compare"
+    if change == tables.NOT_COMPARABLE:
+        return _opened(change)
+    if change == tables.NO_EARLIER_FIGURE:
         return f"No figure{span.replace(' in', '')} ago".replace(" or a", " or")
-    return f"{change[:1].upper()}{change[1:]}{span}"
+    return f"{_opened(change)}{span}"
 
 
-def _look(kpi: Kpi, verdict: str | None) -> str:
+def _opened(text: str) -> str:
+    """Return a text as it stands at the beginning of a line."""
+    return text[:1].upper() + text[1:]
+
+
+def _look(kpi: ShownKpi, verdict: str | None) -> str:
     return "worse" if tables.is_worse(kpi, verdict) else "better" if tables.is_better(kpi, verdict) else "same"
 
 

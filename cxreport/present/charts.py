@@ -2,66 +2,81 @@
 
 import textwrap
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from cxreport.config import Kpi
+from cxreport.config import Unit
 from cxreport.periods import Period
 from cxreport.present import tables
 from cxreport.present.markup import Markdown, Picture, escape_markdown, one_line
-from cxreport.present.pack import Figure, MixRow, Pack
+from cxreport.present.pack import Figure, MixRow, Pack, ShownKpi
 from cxreport.present.theme import ACCENT, FAINT, INK, MUTED, PALE, SMALL, WARNING, blank, picture, themed
 
-# What an axis counts. Durations are drawn in hours.
-_AXIS = {"points": "points", "percent": "%", "score": "mean score", "minutes": "hours"}
-_PER_UNIT = {"points": 1.0, "percent": 100.0, "score": 1.0, "minutes": 1 / 60}
+# What an axis counts where the unit does not say it. Durations are drawn in hours.
+_AXIS: dict[Unit, str] = {"percent": "%", "score": "mean score", "minutes": "hours", "times": "on average"}
+_PER_UNIT: dict[Unit, float] = {"percent": 100.0, "minutes": 1 / 60}
 _ROW, _FRAME = 0.26, 1.2  # inches: one line of a dot plot, and title, axis and caption around them
 _MOST_ROWS = 18  # lines of one dot plot, so that it fits a printed page at full width
 _CAPTION_LETTERS = 64
 _TITLE_LETTERS = 44
 _LABEL_LETTERS = 22
 _MOST_PERIODS = 25
+_MOST_TRENDS = 6  # of one picture, so that it fits a printed page at full width
 _TICKS_APART = 6
 _FROM_CORNER: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+_SMALL_TITLE: dict[str, Any] = {"color": INK, "fontsize": SMALL, "pad": 17}
 _NO_TREND = "There is no earlier period, so there is no trend yet."
 
 
-def trend(pack: Pack, kpi: Kpi) -> Picture | Markdown:
+def trend(pack: Pack, kpi: ShownKpi) -> Picture | Markdown:
     """Return a KPI's periods with their usual range, the reported one marked with its value and interval."""
     if not _has_line(pack, kpi):
         return Markdown(_NO_TREND)
     last = pack.total(kpi.id)
     base = f" (base {tables.base_text(last, kpi)})" if last and last.is_shown else ""
-    caption = _lines(f"Band: usual range. Bar: {pack.confidence} interval{base}. {_source(pack)}")
+    bar = "Complete counts." if kpi.type == "count" else f"Bar: {pack.confidence} interval{base}."
+    caption = _lines(f"Band: usual range. {bar} {_source(pack)}")
     with themed():
-        canvas = blank(2.35, title=f"{kpi.short} by {pack.report.period_kind}, {_AXIS[kpi.unit]}", caption=caption)
+        canvas = blank(2.35, title=f"{kpi.short} by {pack.report.period_kind}, {_axis(kpi)}", caption=caption)
         _draw_trend(canvas.subplots(), pack, kpi)
         return picture(canvas)
 
 
-def trends(pack: Pack, kpis: Sequence[Kpi]) -> Picture | Markdown:
-    """Return the periods of several KPIs side by side, each on its own scale."""
-    shown = [kpi for kpi in kpis if _has_line(pack, kpi)]
-    if not shown:
-        return Markdown(_NO_TREND if kpis else "")
+def trends(pack: Pack, page: int = 1) -> Picture | Markdown:
+    """Return the periods of several KPIs of one area side by side, each on its own scale.
+
+    What does not fit one picture continues on the next page; a page beyond the last is empty.
+    """
+    pages = [
+        (area, shown[first : first + size])
+        for area, kpis in pack.areas.items()
+        if (shown := [kpi for kpi in kpis if _has_line(pack, kpi)])
+        if (size := ceil(len(shown) / ceil(len(shown) / _MOST_TRENDS)))  # pages of an area are about equally full
+        for first in range(0, len(shown), size)
+    ]
+    if page > len(pages):
+        return Markdown("" if page > 1 else _NO_TREND)
+    area, shown = pages[page - 1]
     lines = (len(shown) + 1) // 2
     caption = _lines(f"Band: usual range. Bar: {pack.confidence} interval. Scales differ. {_source(pack)}")
+    title = f"{one_line(area)} by {pack.report.period_kind}" if area else f"By {pack.report.period_kind}"
     with themed():
-        canvas = blank(1.45 * lines + 0.75, title=f"By {pack.report.period_kind}", caption=caption)
+        canvas = blank(1.45 * lines + 0.75, title=_wrapped(title), caption=caption)
         grid = list(canvas.subplots(lines, 2, squeeze=False).flat)
         for axes, kpi in zip(grid, shown, strict=False):
             _draw_trend(axes, pack, kpi, small=True)
-            axes.set_title(kpi.short, color=INK, fontsize=SMALL, pad=17)
-            axes.set_ylabel(_AXIS[kpi.unit], fontsize=SMALL - 1)
+            axes.set_title(textwrap.shorten(one_line(kpi.short), _LABEL_LETTERS, placeholder="…"), **_SMALL_TITLE)
+            axes.set_ylabel(_axis(kpi), fontsize=SMALL - 1)
         for axes in grid[len(shown) :]:
             axes.set_axis_off()
         return picture(canvas)
 
 
-def segments(pack: Pack, kpi: Kpi, page: int = 1) -> Picture | Markdown:
+def segments(pack: Pack, kpi: ShownKpi, page: int = 1) -> Picture | Markdown:
     """Return a KPI in every level of the report's segments with intervals, beside the total.
 
     Levels stand sorted within their segment; hidden ones say why instead of showing a dot. What does not fit one
@@ -98,7 +113,7 @@ def segments(pack: Pack, kpi: Kpi, page: int = 1) -> Picture | Markdown:
         return picture(canvas)
 
 
-def before_after(pack: Pack, kpi: Kpi, segment: str) -> Picture | Markdown:
+def before_after(pack: Pack, kpi: ShownKpi, segment: str) -> Picture | Markdown:
     """Return a KPI in every level of a segment in the period before and now, largest fall first."""
     if segment not in pack.segments:
         return Markdown(f"This report has no breakdown by {escape_markdown(segment)}.")
@@ -142,7 +157,7 @@ def mix(pack: Pack) -> Picture | Markdown:
 # --- parts of charts -----------------------------------------------------------------------------
 
 
-def _draw_trend(axes: Axes, pack: Pack, kpi: Kpi, *, small: bool = False) -> None:
+def _draw_trend(axes: Axes, pack: Pack, kpi: ShownKpi, *, small: bool = False) -> None:
     history = {figure.period: figure for figure in pack.history(kpi.id)}
     periods = _periods(pack)
     series = [history.get(period) for period in periods]
@@ -156,7 +171,8 @@ def _draw_trend(axes: Axes, pack: Pack, kpi: Kpi, *, small: bool = False) -> Non
         is_worse = tables.is_worse(kpi, last.verdict) or tables.is_alarming(kpi, last)
         colour = WARNING if is_worse else ACCENT
         at = (places[-1], values[-1])
-        axes.errorbar(*at, yerr=_reach(last, kpi), color=colour, marker="o", markersize=5 if small else 6)
+        look: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 5 if small else 6, "clip_on": False}
+        axes.errorbar(*at, yerr=_reach(last, kpi), **look)
         if small:
             text = tables.figure_text(last, kpi)
             axes.annotate(text, (0, 1), (0, 4), **_FROM_CORNER, color=colour, weight="bold", size=SMALL)
@@ -173,14 +189,14 @@ def _draw_trend(axes: Axes, pack: Pack, kpi: Kpi, *, small: bool = False) -> Non
     sns.despine(ax=axes, left=True)
 
 
-def _draw_total(axes: Axes, total: Figure, kpi: Kpi) -> None:
+def _draw_total(axes: Axes, total: Figure, kpi: ShownKpi) -> None:
     at = _scaled(total.value, kpi)
     axes.axvline(at, color=PALE, linewidth=1)
     text = f"all {tables.figure_text(total, kpi)}"
     _write_beside(axes, text, (at, -0.6), (0, 2), color=MUTED, size=SMALL, ha="center", va="bottom")
 
 
-def _draw_level(axes: Axes, place: int, level: Figure, kpi: Kpi) -> None:
+def _draw_level(axes: Axes, place: int, level: Figure, kpi: ShownKpi) -> None:
     if hidden := tables.mask(level, kpi):
         _write(axes, hidden, place, color=MUTED, style="italic")
         return
@@ -190,7 +206,7 @@ def _draw_level(axes: Axes, place: int, level: Figure, kpi: Kpi) -> None:
     axes.errorbar(at, place, xerr=_reach(level, kpi), color=colour, marker="o", markersize=5, linewidth=1.5)
 
 
-def _draw_change(axes: Axes, place: int, level: Figure, kpi: Kpi) -> None:
+def _draw_change(axes: Axes, place: int, level: Figure, kpi: ShownKpi) -> None:
     before, now = _scaled(level.previous, kpi), _scaled(level.value, kpi)
     moved = level.verdict in {"rose", "fell"}
     colour = (WARNING if tables.is_worse(kpi, level.verdict) else ACCENT) if moved else MUTED
@@ -203,7 +219,7 @@ def _draw_change(axes: Axes, place: int, level: Figure, kpi: Kpi) -> None:
         _write_beside(axes, text, middle, (0, 3), color=colour, weight="bold", size=SMALL, ha="center", va="bottom")
 
 
-def _draw_effects(axes: Axes, rows: Sequence[MixRow], names: Sequence[str], kpi: Kpi) -> None:
+def _draw_effects(axes: Axes, rows: Sequence[MixRow], names: Sequence[str], kpi: ShownKpi) -> None:
     effects = [("its own change", row.rate_effect) for row in rows] + [
         ("its changed share", row.mix_effect) for row in rows
     ]
@@ -221,14 +237,14 @@ def _draw_effects(axes: Axes, rows: Sequence[MixRow], names: Sequence[str], kpi:
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=2, frameon=False, fontsize=SMALL, handlelength=1)
 
 
-def _list_down(axes: Axes, labels: Sequence[str], kpi: Kpi) -> None:
+def _list_down(axes: Axes, labels: Sequence[str], kpi: ShownKpi) -> None:
     """Write the labels of horizontal rows, the first on top, and the unit below."""
     axes.set_yticks(range(len(labels)), labels, size=SMALL + 0.5)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=SMALL)
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.set_xlabel(_AXIS[kpi.unit], size=SMALL)
+    axes.set_xlabel(_axis(kpi), size=SMALL)
     axes.set_ylabel("")
     axes.grid(axis="x")
     axes.set_axisbelow(True)
@@ -256,12 +272,17 @@ def _write_beside(
 # --- from figures to places and words ------------------------------------------------------------
 
 
-def _scaled(value: float | None, kpi: Kpi) -> float:
+def _axis(kpi: ShownKpi) -> str:
+    """Return what the axis of a KPI counts."""
+    return kpi.currency or "amount" if kpi.unit == "money" else _AXIS.get(kpi.unit, kpi.unit)
+
+
+def _scaled(value: float | None, kpi: ShownKpi) -> float:
     """Return a value in the unit of its axis; what is missing leaves a gap."""
-    return float("nan") if value is None else value * _PER_UNIT[kpi.unit]
+    return float("nan") if value is None else value * _PER_UNIT.get(kpi.unit, 1.0)
 
 
-def _reach(figure: Figure, kpi: Kpi) -> list[list[float]] | None:
+def _reach(figure: Figure, kpi: ShownKpi) -> list[list[float]] | None:
     """Return how far the interval reaches below and above the value; `None` for a figure without one."""
     if figure.value is None or figure.ci_low is None or figure.ci_high is None:
         return None
@@ -270,7 +291,7 @@ def _reach(figure: Figure, kpi: Kpi) -> list[list[float]] | None:
     return [[_scaled(distance, kpi)] for distance in reach]
 
 
-def _has_line(pack: Pack, kpi: Kpi) -> bool:
+def _has_line(pack: Pack, kpi: ShownKpi) -> bool:
     return sum(figure.is_shown for figure in pack.history(kpi.id)) > 1
 
 

@@ -2,23 +2,34 @@
 
 from collections import Counter
 
-from cxreport.config import Kpi
 from cxreport.measure.benchmarks import judge
+from cxreport.measure.control import LOCKED_AFTER, MINIMUM_BASELINE
 from cxreport.present import tables
 from cxreport.present.markup import Markdown, escape_markdown, pipe_table
-from cxreport.present.pack import ALL, Pack
+from cxreport.present.pack import ALL, Pack, ShownKpi
 from cxreport.validate.verdict import MissingCount
 
 # The methods of `estimates` in plain words.
+COMPLETE = "complete count"
+_MOVED, _APART = ("rose", "fell"), ("above", "below")
+_EFFECTIVE = "on the effective base, because answers are weighted or several are of one customer, with Student's t"
 _METHODS = {
     "adjusted Wald": "adjusted Wald: three imagined answers steady small samples (Rocks 2016)",
+    "adjusted Wald on the effective base, t": f"adjusted Wald (Rocks 2016) {_EFFECTIVE}",
     "score": "score interval, where a class of answers is empty",
-    "score on the effective base": "score interval on the effective base, where a class of answers is empty",
-    "Taylor linearisation, t": "Student's t, with the standard error of weighted answers by Taylor linearisation",
+    "score on the effective base, t": f"score interval, where a class of answers is empty, {_EFFECTIVE}",
     "Wilson": "Wilson score interval for a share (Wilson 1927)",
-    "Wilson on the effective base, t": "Wilson score interval on the effective base of weighted answers, with t",
+    "Wilson on the effective base, t": f"Wilson score interval for a share (Wilson 1927) {_EFFECTIVE}",
     "t": "Student's t interval for a mean",
+    "Taylor linearisation, t": "Student's t, with the standard error by Taylor linearisation, as for ratios, weights "
+    "and several answers of one customer",
+    "Taylor linearisation over respondents, t": "Student's t, with the standard error by Taylor linearisation over "
+    "respondents, who answer several of the questions (Woodruff 1971)",
     "order statistics": "between two of the sorted values, chosen by the binomial distribution",
+    "Kaplan-Meier, log-log": "Kaplan-Meier estimate with Greenwood's error on the log-log scale",
+    "BG/NBD and Gamma-Gamma, jackknife": "a jackknife that leaves out a twentieth of the customers in turn; it does "
+    "not cover that the models may be wrong",
+    COMPLETE: "none, because a complete count has no sampling error",
     "no interval": "none where the answers are too few or all alike",
 }
 
@@ -104,11 +115,57 @@ def missing_answers(pack: Pack) -> Markdown:
     return Markdown(pipe_table(["Question", "Without a score", "Reasons"], rows, "lrl"))
 
 
+def comparisons(pack: Pack) -> Markdown:
+    """Return how changes and differences are judged: which tests are one family, how error is shared, how many."""
+    now = pack.estimates[pack.estimates["period"] == pack.period.id]
+    made = int(now[["p_value", "year_p_value", "apart_p_value"]].notna().to_numpy().sum())
+    named = sum(
+        int(now[name].isin(words).sum())
+        for name, words in (("verdict", _MOVED), ("year_verdict", _MOVED), ("apart", _APART))
+    )
+    weight = pack.report.headline_weight
+    shared = (
+        f"{tables.share_text(weight)} of the error that is allowed is kept for the totals of the KPIs on the cards, "
+        "which the report sets out to judge; the rest is for all it searches. These parts are declared in the report's "
+        "definition, before any figure is seen (Genovese, Roeder and Wasserman 2006)."
+    )
+    return Markdown(
+        "Looking at many differences finds some by chance alone. So all comparisons of the report are judged "
+        "together, as one family: every figure with the period before and with a year ago, and every group with "
+        "everyone else. "
+        + (f"{shared} " if weight else "")
+        + f"Of the changes and differences named, {tables.share_text(1 - pack.report.confidence)} on average may be "
+        f"chance (Benjamini and Hochberg 1995). This report makes {tables.number(made)} comparisons and names "
+        f"{tables.number(named)}. A change whose own interval leaves out zero can therefore still be called not "
+        "detectable."
+    )
+
+
+def usual_ranges() -> Markdown:
+    """Return how the usual range of a KPI is made, and what counts as a signal."""
+    return Markdown(
+        f"The *usual range* comes from the KPI's own past: the mean of its first {LOCKED_AFTER} figures, plus and "
+        "minus 2.66 times their mean step from one period to the next (an XmR chart). These figures fix it, so that a "
+        f"later shift neither widens nor moves it. Until there are {LOCKED_AFTER} earlier figures, all of them set it; "
+        f"with fewer than {MINIMUM_BASELINE} there is none. Where a process is known to have changed, the KPI's "
+        "definition names the months that count instead. A signal is a figure outside the range, seven in a row on one "
+        "side of its middle or in one direction, or two of three near one end. It is a reason to look, no proof of a "
+        "cause: of a hundred steady KPIs, two to four show one by chance alone."
+    )
+
+
 def small_bases(pack: Pack) -> Markdown:
-    """Return from which base on each KPI is shown, and from which it is shown without a mark."""
+    """Return from which base on KPIs are shown, and from which they are shown without a mark."""
+    by_limits: dict[tuple[int, int], list[str]] = {}
+    for kpi in pack.kpis.values():
+        by_limits.setdefault((kpi.minimum_base.suppress, kpi.minimum_base.warn), []).append(kpi.short)
     rows = [
-        [escape_markdown(kpi.short), tables.number(kpi.minimum_base.suppress), tables.number(kpi.minimum_base.warn)]
-        for kpi in pack.kpis.values()
+        [
+            "All KPIs" if len(by_limits) == 1 else escape_markdown(", ".join(names)),
+            tables.number(suppress),
+            tables.number(warn),
+        ]
+        for (suppress, warn), names in by_limits.items()
     ]
     return Markdown(pipe_table(["KPI", "Shown from", "Without mark from"], rows, "lrr"))
 
@@ -119,15 +176,14 @@ def benchmarks(pack: Pack) -> Markdown:
     for kpi in pack.kpis.values():
         for judged in judge(kpi, pack.dataset, pack.period, pack.benchmarks):
             entry = pack.benchmarks.loc[judged.id]
-            shown = (
-                f"{tables.value_text(judged.value, kpi)}"
-                if judged.fits
-                else f"refused: {judged.reason.replace('_', ' ')}"
-            )
+            refused = f"refused: {judged.reason.replace('_', ' ')}"
+            own = judged.value - judged.half_width, judged.value + judged.half_width
+            interval = tables.interval_text(*own, kpi) if judged.fits and judged.half_width > 0 else ""
             rows.append(
                 [
                     escape_markdown(kpi.short),
-                    escape_markdown(shown),
+                    escape_markdown(tables.value_text(judged.value, kpi) if judged.fits else refused)
+                    + tables.second(interval),
                     escape_markdown(pack.benchmark_year(judged.id)),
                     escape_markdown(f"{entry['industry']}; {entry['population']}"),
                     escape_markdown(entry["source"]) + tables.second(escape_markdown(entry["licence"])),
@@ -159,7 +215,7 @@ def provenance(pack: Pack) -> Markdown:
     return Markdown(_terms({name: escape_markdown(text) for name, text in facts.items()}))
 
 
-def _facts(kpi: Kpi, pack: Pack) -> dict[str, str]:
+def _facts(kpi: ShownKpi, pack: Pack) -> dict[str, str]:
     """Return the definition of a KPI as terms and Markdown."""
     target = pack.report.targets.get(kpi.id)
     good = "higher is better" if kpi.higher_is_better else "lower is better"
@@ -169,8 +225,11 @@ def _facts(kpi: Kpi, pack: Pack) -> dict[str, str]:
         "Numerator": kpi.numerator,
         "Denominator": kpi.denominator,
         "Left out": "; ".join(kpi.exclusions),
+        "Weight": f"each row counts by its {kpi.weight}" if kpi.weight else "",
+        "Not independent": _clusters(kpi),
         "Scale": scale,
         "Interval": _intervals(kpi, pack),
+        "Usual range": f"from {kpi.baseline.first} to {kpi.baseline.last}" if kpi.baseline else "",
         "Target": "" if target is None else tables.value_text(target, kpi),
         "Owner": f"{kpi.owner}; checked by {kpi.checker}",
         "Reviewed": f"{kpi.reviewed.isoformat()}, next {kpi.next_review.isoformat()}; version {kpi.version}",
@@ -178,14 +237,21 @@ def _facts(kpi: Kpi, pack: Pack) -> dict[str, str]:
     return {term: escape_markdown(text) for term, text in texts.items() if text}
 
 
-def _intervals(kpi: Kpi, pack: Pack) -> str:
+def _clusters(kpi: ShownKpi) -> str:
+    if not kpi.cluster:
+        return ""
+    return f"{tables.rows_of(kpi)} with the same {kpi.cluster.removesuffix('_id')}, which count as one group"
+
+
+def _intervals(kpi: ShownKpi, pack: Pack) -> str:
     """Return how the intervals of a KPI in the reported period were made, the way of most figures first."""
     figures = (figure for segment in (ALL, *pack.segments) for figure in pack.figures(kpi.id, segment))
     used = Counter(figure.method for figure in figures if figure.is_shown and figure.method)
     ways = sorted(used, key=lambda method: (-used[method], method))
     if not ways:
         return "not measured in this period"
-    return f"{pack.confidence}, " + "; for some groups ".join(_METHODS.get(method, method) for method in ways)
+    confidence = "" if ways[0] == COMPLETE else f"{pack.confidence}, "
+    return confidence + "; for some groups ".join(_METHODS.get(method, method) for method in ways)
 
 
 def _terms(facts: dict[str, str]) -> str:

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from functools import cached_property
+from typing import Any, Self
 
 import pandas as pd
 
@@ -18,6 +19,17 @@ from cxreport.validate import Verdict, read_verdict, require_publishable
 
 ALL = "all"
 _COUNTS = {"n", "n_top", "n_bottom"}
+
+
+class ShownKpi(Kpi):
+    """A KPI with the currency (ISO 4217) of its dataset's amounts; empty where the dataset states none."""
+
+    currency: str
+
+    @classmethod
+    def of(cls, kpi: Kpi, currency: str) -> Self:
+        """Return a KPI as a report shows it."""
+        return cls(**kpi.model_dump(exclude_unset=True), currency=currency)
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,10 @@ class Figure:
     ci_low: float | None
     ci_high: float | None
     se: float | None
+    base: float | None
+    df: float | None
+    p_top: float | None
+    p_bottom: float | None
     method: str | None
     previous: float | None
     change: float | None
@@ -62,9 +78,18 @@ class Figure:
     signal: str | None
     benchmark: str | None
     benchmark_value: float | None
+    benchmark_low: float | None
+    benchmark_high: float | None
     gap: float | None
+    gap_ci_low: float | None
+    gap_ci_high: float | None
+    peer_percentile: float | None
+    peer_low: float | None
+    peer_high: float | None
+    history_percentile: float | None
     target: float | None
     status: str | None
+    weight_sum: float | None
     share: float | None
     suppressed: str | None
     low_base: bool | None
@@ -112,7 +137,7 @@ class Pack:
     report: Report
     dataset: Dataset
     period: Period
-    kpis: dict[str, Kpi]
+    kpis: dict[str, ShownKpi]
     segments: dict[str, Segment]
     estimates: pd.DataFrame = field(repr=False)
     mix: pd.DataFrame = field(repr=False)
@@ -121,7 +146,7 @@ class Pack:
     benchmarks: pd.DataFrame = field(repr=False)
 
     @property
-    def leading(self) -> Kpi:
+    def leading(self) -> ShownKpi:
         """The first KPI of the headline."""
         return self.kpis[self.report.headline[0]]
 
@@ -140,15 +165,19 @@ class Pack:
         """Whether an earlier period was measured."""
         return bool((self.estimates["period"] < self.period.id).any())
 
-    def figures(self, kpi: str, segment: str = ALL, period: Period | None = None) -> list[Figure]:
-        """Return a KPI's figures of one period (default: the reported one), in the segment's reading order.
+    def figures(self, kpi: str, segment: str = ALL) -> list[Figure]:
+        """Return a KPI's figures of the reported period, in the segment's reading order.
 
         For the total of a KPI asked per question there is one figure a question, in the order of their names.
+        Raises `UsageError` for a KPI that the report does not have.
         """
-        rows = self._rows(kpi, segment)
-        rows = rows[rows["period"] == (period or self.period).id]
-        found = [Figure(**row) for row in _records(rows)]
-        return sorted(found, key=lambda figure: (*self._place(segment, figure.level), figure.question or ""))
+        if kpi not in self.kpis:
+            raise UsageError(
+                found=f"KPI `{kpi[:60]}`{nearest(kpi, self.kpis)}",
+                expected=f"one of the report's KPIs: {', '.join(self.kpis)}",
+                do="name one of these, or add it to the report's `kpis`",
+            )
+        return self._figures.get((kpi, segment), [])
 
     def total(self, kpi: str) -> Figure | None:
         """Return a KPI's figure of the reported period over all answers; `None` when it was not measured."""
@@ -156,9 +185,7 @@ class Pack:
 
     def history(self, kpi: str) -> list[Figure]:
         """Return a KPI's totals, oldest first, up to the reported period."""
-        totals = [Figure(**row) for row in _records(self._rows(kpi, ALL))]
-        past = [(Period.parse(figure.period), figure) for figure in totals if figure.question is None]
-        return [figure for period, figure in sorted(past, key=lambda pair: pair[0]) if period <= self.period]
+        return self._totals.get(kpi, [])
 
     def mix_rows(self, segment: str) -> list[MixRow]:
         """Return the split of the leading KPI's last change by one segment, in reading order, without the totals."""
@@ -174,6 +201,11 @@ class Pack:
             return "All"
         return self.segments[segment].labels.get(level, level)
 
+    def place(self, segment: str, level: str) -> tuple[int, bool, str]:
+        """Return what levels sort by: the order of the labels, then the alphabet, and last what stands in brackets."""
+        order = list(self.segments[segment].labels) if segment in self.segments else []
+        return (order.index(level) if level in order else len(order), level.startswith("("), level)
+
     def segment_name(self, segment: str) -> str:
         """Return a segment's title as it stands inside a sentence; plain text, not yet escaped."""
         title = self.segments[segment].title
@@ -188,11 +220,13 @@ class Pack:
         """Return what readers see for a question; plain text, not yet escaped."""
         return self.question_titles.get(question, question)
 
-    def kpis_of(self, *source_tables: str) -> list[Kpi]:
-        """Return the KPIs computed from some of the canonical tables, in the report's order."""
-        return [kpi for kpi in self.kpis.values() if kpi.table in source_tables]
+    @property
+    def areas(self) -> dict[str, list[ShownKpi]]:
+        """The KPIs under their area, areas in the order of their first KPI; those without one stand last."""
+        named = dict.fromkeys(sorted((kpi.area for kpi in self.kpis.values()), key=lambda area: not area))
+        return {area: [kpi for kpi in self.kpis.values() if kpi.area == area] for area in named}
 
-    def first_by(self, segment: str) -> Kpi:
+    def first_by(self, segment: str) -> ShownKpi:
         """Return the first KPI of the report that was measured by a segment; the leading one when none was."""
         measured = (kpi for kpi in self.kpis.values() if self.figures(kpi.id, segment))
         return next(measured, self.leading)
@@ -210,25 +244,34 @@ class Pack:
         is_valid = valid_until != "" and date.fromisoformat(valid_until) >= self.period.end
         return (str(last_day.year) if last_day else "undated") + ("" if is_valid else ", out of date")
 
-    def _rows(self, kpi: str, segment: str) -> pd.DataFrame:
-        if kpi not in self.kpis:
-            raise UsageError(
-                found=f"KPI `{kpi[:60]}`{nearest(kpi, self.kpis)}",
-                expected=f"one of the report's KPIs: {', '.join(self.kpis)}",
-                do="name one of these, or add it to the report's `kpis`",
-            )
-        return self.estimates[(self.estimates["kpi"] == kpi) & (self.estimates["segment"] == segment)]
+    @cached_property
+    def _figures(self) -> dict[tuple[str, str], list[Figure]]:
+        """The figures of the reported period by KPI and segment, in reading order."""
+        found: dict[tuple[str, str], list[Figure]] = {}
+        for row in _records(self.estimates[self.estimates["period"] == self.period.id]):
+            figure = Figure(**row)
+            found.setdefault((figure.kpi, figure.segment), []).append(figure)
+        for (_, segment), figures in found.items():
+            figures.sort(key=lambda figure: (*self.place(segment, figure.level), figure.question or ""))
+        return found
+
+    @cached_property
+    def _totals(self) -> dict[str, list[Figure]]:
+        """The totals of all periods up to the reported one by KPI, oldest first, without those of single questions."""
+        is_total = (self.estimates["segment"] == ALL) & self.estimates["question"].isna()
+        figures = [Figure(**row) for row in _records(self.estimates[is_total])]
+        past = sorted(((Period.parse(figure.period), figure) for figure in figures), key=lambda pair: pair[0])
+        found: dict[str, list[Figure]] = {}
+        for period, figure in past:
+            if period <= self.period:
+                found.setdefault(figure.kpi, []).append(figure)
+        return found
 
     def _mix(self, segment: str) -> list[MixRow]:
         mix = self.mix
         chosen = (mix["kpi"] == self.leading.id) & (mix["segment"] == segment) & (mix["period"] == self.period.id)
         found = [MixRow(**row) for row in _records(mix[chosen])]
-        return sorted(found, key=lambda row: self._place(segment, row.level))
-
-    def _place(self, segment: str, level: str) -> tuple[int, bool, str]:
-        """Return what levels sort by: the order of the labels, then the alphabet, and last what stands in brackets."""
-        order = list(self.segments[segment].labels) if segment in self.segments else []
-        return (order.index(level) if level in order else len(order), level.startswith("("), level)
+        return sorted(found, key=lambda row: self.place(segment, row.level))
 
 
 def open_pack(report: str, period: str = "", root: str = "") -> Pack:
@@ -254,12 +297,13 @@ def open_pack(report: str, period: str = "", root: str = "") -> Pack:
     if missing:
         raise _not_measured(f"no {' and no '.join(missing)} of report `{report}` for {chosen.id}", report, chosen.id)
     dataset = load_dataset(project, definition.dataset)
+    kpis = load_kpis(project, definition.kpis)
     return Pack(
         project=project,
         report=definition,
         dataset=dataset,
         period=chosen,
-        kpis=load_kpis(project, definition.kpis),
+        kpis={name: ShownKpi.of(kpi, dataset.currency) for name, kpi in kpis.items()},
         segments=load_segments(project, dict.fromkeys([*definition.segments, *definition.mix_segments])),
         estimates=read_table(folder / "estimates.parquet"),
         mix=read_table(folder / "mix.parquet"),

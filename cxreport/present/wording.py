@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cxreport.config import Kpi
 from cxreport.present import tables
 from cxreport.present.markup import Markdown, escape_markdown
-from cxreport.present.pack import ALL, Figure, MixRow, Pack
+from cxreport.present.pack import ALL, Figure, MixRow, Pack, ShownKpi
+from cxreport.schema import FactName
 
 # A shift of the mix explains a move when at least this part of it is mix.
 _MIX_EXPLAINS = 0.5
@@ -17,6 +17,15 @@ _SPLIT = (
     "A total can move because groups changed, or because other groups answered. The change is split into both parts; "
     "they add up to it."
 )
+# The delivered tables behind facts that are derived from others.
+_SOURCES: dict[FactName, tuple[str, ...]] = {
+    "answers": ("responses", "answers"),
+    "open_cases": ("tickets",),
+    "customer_periods": ("customers", "subscriptions", "orders"),
+    "tenures": ("customers",),
+    "sessions": ("events",),
+}
+_NAMES = {"employees": "answers of employees", "tickets": "cases"}
 _MOST_ITEMS = 4
 _MOST_NAMES = 3
 # Ranks of what to look at; what moved the wrong way comes first, with rank 0.
@@ -47,11 +56,12 @@ def mix_sentence(pack: Pack) -> str:
 def look_at(pack: Pack, limit: int = _MOST_ITEMS) -> Markdown:
     """Return what deserves attention first, one item a KPI: what happened, with base, and a question to ask.
 
-    Ranked: groups that moved the wrong way (largest first, as a share of the scale), then totals outside their usual
-    range, then targets missed.
+    Ranked: groups that moved the wrong way, then totals outside their usual range, then targets missed; within each,
+    KPIs of the headline first, then the largest, as a share of the scale. Of several KPIs on the same rows, such as a
+    mean and a top box of the same answers, only the first speaks.
     """
-    found = [item for kpi in pack.kpis.values() if (item := _item(pack, kpi))]
-    found.sort(key=lambda item: (item.rank, -item.size, item.kpi))
+    found = _first_of_rows(pack, [item for kpi in pack.kpis.values() if (item := _item(pack, kpi))])
+    found.sort(key=lambda item: (item.rank, item.kpi not in pack.report.headline, -item.size, item.kpi))
     if not found:
         targets = "No target is missed." if pack.report.targets else "No target is set."
         return Markdown(f"{_NOTHING_MOVED if pack.has_past else tables.NO_EARLIER} {targets}")
@@ -61,10 +71,10 @@ def look_at(pack: Pack, limit: int = _MOST_ITEMS) -> Markdown:
 def rests_on(pack: Pack) -> Markdown:
     """Return what the figures rest on: answers counted, what was left out and why, what is hidden, the verdict."""
     verdict = pack.verdict
-    used = {"responses"} | {kpi.table for kpi in pack.kpis.values()}
+    used = {name for kpi in pack.kpis.values() for name in _SOURCES.get(kpi.table, (kpi.table,))}
     counts = {name: count for name, count in verdict.tables.items() if name in used and count.rows_in}
     kept = "; ".join(
-        f"{tables.number(count.accepted)} of {tables.number(count.rows_in)} {escape_markdown(name)}"
+        f"{tables.number(count.accepted)} of {tables.number(count.rows_in)} {_NAMES.get(name) or escape_markdown(name)}"
         for name, count in counts.items()
     )
     hidden = _hidden_groups(pack)
@@ -120,7 +130,7 @@ def _first_sentence(pack: Pack, figure: Figure | None) -> str:
     if figure is None or not figure.is_shown:
         return f"{short} in {period}: {tables.figure_text(figure, kpi)}."
     value = tables.value_text(figure.value, kpi)
-    interval = f"{pack.confidence} interval {tables.interval_text(figure.ci_low, figure.ci_high, kpi)}"
+    interval = tables.precision_text(pack, figure, kpi)
     match figure.verdict:
         case "rose" | "fell" if figure.change is not None:
             size = tables.size_text(figure.change, kpi, long=True)
@@ -130,8 +140,14 @@ def _first_sentence(pack: Pack, figure: Figure | None) -> str:
         case "no detectable change":
             since = pack.period.previous.label
             return f"{short} is {value} ({interval}) in {period}: no detectable change since {since}."
-        case "too few answers":
-            return f"{short} is {value} ({interval}) in {period}, with too few answers to tell a change."
+        case tables.TOO_FEW:
+            why = f"with too few {tables.rows_of(kpi)} to tell a change"
+            why = "which cannot be compared with the period before" if figure.change is None else why
+            return f"{short} is {value} ({interval}) in {period}, {why}."
+        case tables.COMPLETE:
+            change = tables.change_text(figure, kpi)
+            than = "as" if figure.change == 0 else "than"
+            return f"{short} is {value} in {period}, {change} {than} in {pack.period.previous.label}; {interval}."
         case _:
             return f"{short} is {value} ({interval}) in {period}, with no earlier figure to compare with."
 
@@ -234,7 +250,16 @@ class _Item:
     text: str
 
 
-def _item(pack: Pack, kpi: Kpi) -> _Item | None:
+def _first_of_rows(pack: Pack, items: Sequence[_Item]) -> list[_Item]:
+    """Keep the first item of those whose KPIs stand on the same values, in the report's order."""
+    first: dict[str, _Item] = {}
+    for item in items:
+        kpi = pack.kpis[item.kpi]
+        first.setdefault(repr((kpi.table, sorted(kpi.where.items()), kpi.column or kpi.counts or kpi.ratio)), item)
+    return list(first.values())
+
+
+def _item(pack: Pack, kpi: ShownKpi) -> _Item | None:
     """Return the strongest fact about a KPI that went wrong, with the others in short."""
     total = pack.total(kpi.id)
     asked = f"what changed since {pack.period.previous.label}, in the service or in who answers?"
@@ -265,18 +290,18 @@ def _item(pack: Pack, kpi: Kpi) -> _Item | None:
     return _Item(rank, size, kpi.id, f"{lead}.{also} [*Ask {escape_markdown(kpi.owner)}: {asked}*]{{.cx-question}}")
 
 
-def _worse(pack: Pack, kpi: Kpi) -> list[Figure]:
+def _worse(pack: Pack, kpi: ShownKpi) -> list[Figure]:
     """Return the groups in which a KPI moved the wrong way, largest first."""
     worse = [level for level in _levels(pack, kpi) if tables.is_worse(kpi, level.verdict)]
     return sorted(worse, key=lambda level: (-_severity(level, kpi), level.segment, level.level))
 
 
-def _moved_too(pack: Pack, levels: Sequence[Figure], kpi: Kpi) -> list[tuple[int, float, str]]:
+def _moved_too(pack: Pack, levels: Sequence[Figure], kpi: ShownKpi) -> list[tuple[int, float, str]]:
     """Return further groups that moved the wrong way, in short."""
     return [(0, 0.0, f"{_named(pack, level)} {tables.change_text(level, kpi)}") for level in levels]
 
 
-def _facts_of_total(total: Figure, kpi: Kpi) -> list[tuple[int, float, str]]:
+def _facts_of_total(total: Figure, kpi: ShownKpi) -> list[tuple[int, float, str]]:
     """Return what is wrong with a total: its rank, its size, and the words."""
     facts = []
     if tables.is_alarming(kpi, total):
@@ -288,19 +313,19 @@ def _facts_of_total(total: Figure, kpi: Kpi) -> list[tuple[int, float, str]]:
     return facts
 
 
-def _fell(pack: Pack, figure: Figure, kpi: Kpi) -> str:
+def _fell(pack: Pack, figure: Figure, kpi: ShownKpi) -> str:
     """Say how a group or a total moved the wrong way, with interval and base."""
     group = "" if figure.segment == ALL else f", {_named(pack, figure)}"
     size = tables.size_text(figure.change or 0, kpi, long=True)
-    interval = tables.interval_text(figure.ci_low, figure.ci_high, kpi)
+    precision = f"{tables.precision_text(pack, figure, kpi)}; {tables.base_text(figure, kpi)}"
     return (
         f"**{escape_markdown(kpi.short)}{group}: {figure.verdict} {size} to {tables.value_text(figure.value, kpi)}** "
-        f"({pack.confidence} interval {interval}; {tables.base_text(figure, kpi)})"
+        f"({precision})"
     )
 
 
-def _severity(figure: Figure | None, kpi: Kpi) -> float:
-    """Return a change as a share of what the unit can span, so that KPIs of different units can be ranked."""
+def _severity(figure: Figure | None, kpi: ShownKpi) -> float:
+    """Return a change as a share of what the unit can span, or of the earlier figure, to rank KPIs of all units."""
     if figure is None:
         return 0.0
     change = abs(figure.change or 0)
@@ -309,13 +334,13 @@ def _severity(figure: Figure | None, kpi: Kpi) -> float:
             return change / 200
         case "percent":
             return change
-        case "score":
-            return change / (kpi.scale.high - kpi.scale.low) if kpi.scale else change
-        case "minutes":
-            return change / figure.previous if figure.previous else 0.0
+        case "score" if kpi.scale:
+            return change / (kpi.scale.high - kpi.scale.low)
+        case _:
+            return change / abs(figure.previous) if figure.previous else 0.0
 
 
-def _levels(pack: Pack, kpi: Kpi) -> list[Figure]:
+def _levels(pack: Pack, kpi: ShownKpi) -> list[Figure]:
     every = (figure for segment in pack.segments for figure in pack.figures(kpi.id, segment))
     return [figure for figure in every if figure.is_shown]
 

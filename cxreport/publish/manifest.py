@@ -29,7 +29,7 @@ class Inputs:
     """SHA-256 of every input file.
 
     `feeds` holds the delivered files as `<feed>/<file>`; `definitions` holds, by path, the YAML files, the notebooks,
-    the expectations, the theme, the benchmarks and the lock.
+    the expectations, the theme, the benchmarks, the lock and the estimates of earlier issues.
     """
 
     feeds: dict[str, str]
@@ -41,11 +41,12 @@ class Inputs:
         return hashlib.sha256(json.dumps([self.feeds, self.definitions], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read_inputs(project: Project, report: Report, dataset: Dataset) -> Inputs:
-    """Hash the definitions of a report and take over the hashes that ingest recorded for the delivered files."""
+def read_inputs(project: Project, report: Report, dataset: Dataset, period: Period) -> Inputs:
+    """Hash what an issue is made from, and take over the hashes that ingest recorded for the delivered files."""
+    definitions = [*_definitions(project, report, dataset), *project.issued(report.id, period)]
     return Inputs(
         feeds=_feeds(project.staged(dataset.id) / FEEDS_FILE),
-        definitions=hashes(_definitions(project, report, dataset), project.root),
+        definitions=hashes(definitions, project.root),
     )
 
 
@@ -101,7 +102,7 @@ def _definitions(project: Project, report: Report, dataset: Dataset) -> Iterable
     yield from (project.datasets / MAPPINGS / feed.mapping for feed in dataset.feeds if feed.mapping)
     yield from (project.kpis / f"{kpi}.yml" for kpi in report.kpis)
     yield from (project.notebooks / f"{name}.ipynb" for name in report.prepare + report.present)
-    yield from (project.segments, project.benchmarks, project.root / "reports" / "_quarto.yml")
+    yield from (project.segments, project.benchmarks, project.engine, project.root / "reports" / "_quarto.yml")
     yield from project.theme.rglob("*")
     yield from (path for path in project.expectations.rglob("*") if "uncommitted" not in path.parts)
     yield project.root / "requirements" / "run.lock"

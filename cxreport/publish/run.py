@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cxreport
 from cxreport import sources
-from cxreport.config import Dataset, Project, Report, load_dataset, load_kpis, load_segments
+from cxreport.config import ESTIMATES_FILE, Dataset, Project, Report, load_dataset, load_kpis, load_segments
 from cxreport.errors import DefinitionError, UsageError, listed
 from cxreport.periods import Period
 from cxreport.publish import archive, atomic, document, manifest, notebooks, render
@@ -124,7 +124,10 @@ def run(
             _evidence(folder / AUDIENCE / "notebooks", kept),
         ):
             verdict = _execute(project, issue, folder, tell)
-            inputs = manifest.read_inputs(project, report, plan.dataset)
+            # Later issues look here for what has been published, so that nothing is given away between issues.
+            if (estimates := project.measured(report.id, issue.period) / ESTIMATES_FILE).is_file():
+                shutil.copyfile(estimates, folder / AUDIENCE / ESTIMATES_FILE)
+            inputs = manifest.read_inputs(project, report, plan.dataset, issue.period)
             tell(f"Rendering HTML and PDF with {engine.name}")
             _render(project, issue, folder, engine, provenance=_provenance(issue, verdict, inputs))
             manifest.write(

@@ -132,6 +132,7 @@ def company(write: Write) -> Callable[..., list[str]]:
             tickets = pd.DataFrame({"ticket_id": [f"{month}-t{i}" for i in range(n)]})
             tickets["customer_id"] = random.choice(customers["customer_id"], n)
             tickets["channel"] = random.choice(["phone", "chat"], n)
+            tickets["created_at"] = pd.Timestamp(f"{month}-03T12:00Z") + pd.to_timedelta(np.arange(n), unit="min")
             tickets["reply_minutes"] = np.round(random.lognormal(4.5, 1, n))
             tickets["resolution_minutes"] = np.where(random.random(n) < 0.95, random.lognormal(7, 1, n), np.nan)
             write(month, "tickets", tickets)

@@ -5,12 +5,23 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
+from cxreport.config import Kpi
 from cxreport.engine import wrap
-from cxreport.measure.compare import add_changes, net_change, share_change
+from cxreport.measure.compare import (
+    add_changes,
+    benjamini_hochberg,
+    correlate,
+    judge,
+    mean_change,
+    net_change,
+    share_change,
+    shares_of_error,
+)
 from cxreport.measure.disclosure import suppress
 from cxreport.measure.intervals import infer
-from cxreport.measure.reduce import reduce
+from cxreport.measure.reduce import overlap, reduce
 from cxreport.periods import Period
 from cxreport.schema import TOTAL
 
@@ -50,7 +61,9 @@ def test_net_change_is_antisymmetric():
 def compared(kpis):
     """Compare levels of one segment: level to its scores by month."""
 
-    def compare(levels: dict[str, dict[str, list[float]]], kpi: str = "nps") -> pd.DataFrame:
+    def compare(
+        levels: dict[str, dict[str, list[float]]], kpi: str = "nps", headline: tuple[str, ...] = ()
+    ) -> pd.DataFrame:
         rows = pd.DataFrame(
             [
                 {"period": month, "level": level, "score": score, "metric": kpis[kpi].where["metric"]}
@@ -59,12 +72,14 @@ def compared(kpis):
                 for score in scores
             ]
         )
-        reduced = reduce(wrap(rows), kpis[kpi], ["period", "level"], 0.95)
+        reduced = reduce(wrap(rows.assign(customer_id=None)), kpis[kpi], ["period", "level"], 0.95)
         figures = infer(reduced, kpis[kpi], 0.95).join(reduced[["period", "level"]])
         figures = figures.assign(kpi=kpi, question="", period_kind="month")
         figures["segment"] = np.where(figures["level"] == TOTAL, TOTAL, "region")
         chosen = {kpi: kpis[kpi]}
-        return add_changes(suppress(figures, chosen), chosen, SEPTEMBER, 0.95).set_index(["period", "level"])
+        figures = figures.assign(apart_p_value=np.nan, apart_sign=0.0)
+        changes = add_changes(suppress(figures, chosen), chosen, SEPTEMBER, 0.95)
+        return judge(changes, 0.95, headline).set_index(["period", "level"])
 
     return compare
 
@@ -148,7 +163,9 @@ def test_tied_quantiles_have_no_change_without_interval(kpis):
     reduced = reduce(wrap(rows.assign(level="all")), kpi, ["period", "level"], 0.95)
     figures = infer(reduced, kpi, 0.95).join(reduced[["period", "level"]])
     figures = figures.assign(kpi=kpi.id, question="", period_kind="month", segment=TOTAL)
-    compared = add_changes(suppress(figures, {kpi.id: kpi}), {kpi.id: kpi}, SEPTEMBER, 0.95).set_index("period")
+    figures = figures.assign(apart_p_value=np.nan, apart_sign=0.0)
+    changes = add_changes(suppress(figures, {kpi.id: kpi}), {kpi.id: kpi}, SEPTEMBER, 0.95)
+    compared = judge(changes, 0.95).set_index("period")
     assert compared.loc["2026-09", ["value", "previous", "verdict"]].tolist() == [2, 1, "too few answers"]
     assert compared.loc["2026-09", ["change", "change_ci_low", "p_value"]].isna().all()
 
@@ -160,13 +177,82 @@ def test_equal_answers_on_both_sides_are_not_tested(compared):
     assert np.isnan(rows.loc[("2026-09", "a"), "change"])
 
 
-def test_totals_and_levels_are_two_families(compared):
-    """Many quiet levels do not drown a clear move of the total, and the total lends them nothing."""
+def test_headline_totals_keep_their_part_of_the_error(compared):
+    """Many quiet levels do not drown a clear move of a headline total, in one family with declared weights."""
     quiet = {month: [9.0] * 50 + [3.0] * 50 for month in ("2026-08", "2026-09")}
     moved = {"2026-08": [9.0] * 60 + [3.0] * 40, "2026-09": [9.0] * 40 + [3.0] * 60}
-    levels = {f"level {i}": quiet for i in range(60)}
-    rows = compared({TOTAL: moved, "moved": moved, **levels}).loc["2026-09"]
+    levels = {TOTAL: moved, "moved": moved} | {f"level {i}": quiet for i in range(60)}
+    rows = compared(levels, headline=("nps",)).loc["2026-09"]
     assert rows["p_value"][TOTAL] == rows["p_value"]["moved"]
-    assert rows["q_value"][TOTAL] == pytest.approx(rows["p_value"][TOTAL])
+    assert rows["q_value"][TOTAL] == pytest.approx(2 * rows["p_value"][TOTAL])
     assert rows["q_value"]["moved"] == pytest.approx(61 * rows["p_value"]["moved"])
     assert (rows["verdict"][TOTAL], rows["verdict"]["moved"]) == ("fell", "no detectable change")
+    assert compared(levels).loc[("2026-09", TOTAL), "q_value"] == pytest.approx(31 * rows["p_value"][TOTAL])
+
+
+def test_weights_of_tests_average_to_one():
+    """What the leading tests gain the others lose; tests that were not made have no part in it."""
+    p_values = pd.Series([0.01, 0.2, None, 0.5, 0.9])
+    weights = shares_of_error(p_values, pd.Series([True, False, True, False, False]), 0.5)
+    assert weights[p_values.notna()].mean() == pytest.approx(1)
+    assert weights[0] == pytest.approx(2)
+    assert benjamini_hochberg(p_values, weights)[0] == pytest.approx(0.02)
+
+
+@pytest.fixture
+def waves():
+    """The same fifty customers in two months, whose second answer follows their first."""
+    random = np.random.default_rng(4)
+    first = random.integers(1, 8, 50)
+    second = np.clip(first + random.integers(-1, 2, 50), 1, 7)
+    return pd.DataFrame(
+        {
+            "period": ["2026-08"] * 50 + ["2026-09"] * 50,
+            "score": np.r_[first, second].astype(float),
+            "metric": "ces_v2",
+            "customer_id": [f"c{i}" for i in range(50)] * 2,
+        }
+    )
+
+
+def measured(rows: pd.DataFrame, kpi: Kpi) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return unprotected figures of both months and their correlation."""
+    reduced = reduce(wrap(rows), kpi, ["period"], 0.95, segments={})
+    figures = infer(reduced, kpi, 0.95).join(reduced[["period", "segment", "level"]])
+    figures = figures.assign(kpi=kpi.id, question="", weight_sum=reduced["w"])
+    shared = overlap(wrap(rows), kpi, "2026-09", "2026-08", {})
+    return figures.set_index("period"), correlate(shared, figures, kpi, "2026-09", "2026-08")
+
+
+def test_change_of_the_same_customers_is_paired(kpis, waves):
+    """With everybody in both months the error of the change is that of the mean difference."""
+    figures, correlations = measured(waves, kpis["ces_v2"])
+    now, before = figures.loc[["2026-09"]], figures.loc[["2026-08"]]
+    change = mean_change(now, before, 0.95, correlations["rho"].to_numpy())
+    scores = waves["score"].to_numpy()
+    differences = scores[50:] - scores[:50]
+    half = stats.t.ppf(0.975, 2 * 49) * differences.std(ddof=1) / 50**0.5
+    welch = mean_change(now, before, 0.95)
+    assert correlations["rho"].item() == pytest.approx(np.corrcoef(scores[:50], scores[50:])[0, 1])
+    assert change.high.item() - differences.mean() == pytest.approx(half, rel=0.01)
+    assert change.high.item() < welch.high.item()
+
+
+def test_change_of_other_customers_is_not_paired(kpis, waves):
+    """Strangers in the second month leave nothing that is common to both."""
+    strangers = waves.assign(customer_id=[f"c{i}" for i in range(100)])
+    assert measured(strangers, kpis["ces_v2"])[1].empty
+
+
+def test_paired_shares_are_newcombes(kpis):
+    """A customer's own change counts: 20 of 25 stay satisfied, 4 turn, 1 recovers."""
+    del kpis
+    both, lost, won, neither = 12, 4, 1, 8
+    n = both + lost + won + neither
+    p, earlier = (both + won) / n, (both + lost) / n
+    rho = (both * neither - lost * won) / np.sqrt((both + lost) * (won + neither) * (both + won) * (lost + neither))
+    sides = [pd.DataFrame({"p_top": [share], "base": [float(n)]}) for share in (p, earlier)]
+    change = share_change(*sides, 0.95, np.array([rho]))
+    free = share_change(*sides, 0.95)
+    assert change.low.item() < p - earlier < change.high.item()
+    assert change.high.item() - change.low.item() < 0.7 * (free.high.item() - free.low.item())

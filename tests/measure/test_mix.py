@@ -54,7 +54,9 @@ def estimates(bases: dict[str, tuple[int, int]]) -> pd.DataFrame:
     ]
     totals = [
         {"period": month, "segment": "all", "level": "all", "weight_sum": sum(n[i] for n in bases.values())}
+        | {"value": sum(n[i] * (10.0 * i + n[0]) for n in bases.values()) / sum(n[i] for n in bases.values())}
         for i, month in enumerate(("2026-08", "2026-09"))
+        if any(n[i] for n in bases.values())
     ]
     return pd.DataFrame([*totals, *rows]).assign(question="")
 
@@ -71,6 +73,18 @@ def test_hidden_levels_show_only_their_mark(kpis):
     assert figures.loc[["app", "fax"]].isna().all(axis=None)
     effects = table.loc["all", ["rate_effect", "mix_effect", "entered_left_effect"]]
     assert effects.sum() == pytest.approx(table.loc["all", "value_after"] - table.loc["all", "value_before"])
+
+
+def test_totals_tell_nothing_that_a_subtraction_does_not(kpis):
+    """However the hidden answers fall on the hidden levels, what is shown stays the same."""
+    tables = []
+    for app, fax in (((60, 70), (5, 40)), ((61, 60), (4, 50))):
+        rows = estimates({"web": (100, 80), "app": app, "fax": fax})
+        is_total, is_hidden = rows["segment"] == "all", rows["level"].isin(["app", "fax"])
+        rows.loc[is_total, "value"] = 75.0
+        marks = pd.Series(np.where(is_hidden, "small base", "no"), index=rows.index)
+        tables.append(decompose(rows, marks, kpis["nps"], ["channel"], SEPTEMBER))
+    pd.testing.assert_frame_equal(*tables)
 
 
 @pytest.mark.parametrize(("kpi", "hidden"), [("nps", True), ("resolution_time", False)])

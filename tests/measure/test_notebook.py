@@ -33,8 +33,24 @@ def run(project, root: Path):
     return run_cells
 
 
-def test_notebook_shows_headline_figures_and_counts(run, company):
+@pytest.fixture
+def define(project):
+    """Write the definition of the monthly report anew: what follows its head."""
+
+    def define_report(text: str) -> None:
+        path = project.definitions / "monthly.yml"
+        head = path.read_text().split("kpis:")[0]
+        path.write_text(
+            f"{head}{text}\nsegments: [channel]\npresent: []\ncontact: nobody\nanalyses: {{trend: false}}\n"
+        )
+
+    return define_report
+
+
+def test_notebook_shows_headline_figures_and_counts(run, company, define):
     """By default it measures the newest month and shows its totals and what is hidden."""
+    headline = "nps, csat, ces_v2, response_rate, first_response_time, resolution_time"
+    define(f"kpis: [{headline}, ces_v1, first_response_time_p90, resolution_time_p90]\nheadline: [{headline}]")
     company(3, 300)
     shown = run()
     assert shown["measure"].startswith("Customer experience, September 2026: ")
@@ -49,12 +65,9 @@ def test_notebook_shows_headline_figures_and_counts(run, company):
     assert "ces\\_v1" not in counted
 
 
-def test_notebook_hides_small_totals(run, answer, project):
+def test_notebook_hides_small_totals(run, answer, define):
     """A total on eight answers is named and not shown."""
-    path = project.definitions / "monthly.yml"
-    text = path.read_text()
-    head = text[: text.index("kpis:")]
-    path.write_text(head + "kpis: [nps]\nheadline: [nps]\nsegments: [channel]\npresent: []\ncontact: nobody\n")
+    define("kpis: [nps]\nheadline: [nps]")
     answer("2026-09", "nps", [9] * 8, (0, 10), channel="web")
     assert "| Net Promoter Score | small base |" in run()["headline"]
 

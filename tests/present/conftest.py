@@ -35,6 +35,16 @@ TOTALS = {
     "resolution_time": (1580.0, 40.0, 35.0, 2105, 160.0),
     "resolution_time_p90": (5600.0, 120.0, 110.0, 2105, 100.0),
 }
+# The same for all other KPIs, by unit; a complete count has no standard error.
+TOTALS_BY_UNIT = {
+    "points": (20.0, 1.0, 2.0, 900, 0.0),
+    "percent": (0.6, 0.005, 0.006, 3000, 0.0),
+    "score": (4.1, 0.03, 0.04, 900, 0.0),
+    "minutes": (300.0, 6.0, 7.0, 2100, 0.0),
+    "money": (12.4, 0.2, 0.25, 2100, 0.0),
+    "times": (1.05, 0.01, 0.008, 4000, 0.0),
+    "cases": (1234.0, 10.0, np.nan, 1237, 3.0),
+}
 # Levels of NPS: share before and after, value before and after.
 CHANNELS = {
     "web": (0.38, 0.26, 45.0, 45.5),
@@ -78,6 +88,7 @@ class Builder:
         row |= {"kpi": kpi, "period": period.id, "period_kind": period.kind, "segment": "all", "level": "all"}
         row |= {"value": value, "se": se, "n": n, "n_eff": float(n), "method": method_of(self.kpis[kpi])}
         row |= {"ci_low": value - 1.96 * se, "ci_high": value + 1.96 * se, "suppressed": "no", "low_base": n < 30}
+        row |= {"base": float(n), "df": n - 1.0, "weight_sum": float(n)}
         row |= {"verdict": "no earlier figure", "year_verdict": "no earlier figure"}
         if self.kpis[kpi].type == "share":
             row["n_top"] = round(value * n)
@@ -114,10 +125,19 @@ class Builder:
 
 def method_of(kpi):
     """Return what `estimates` calls the way in which a KPI's intervals are made."""
-    if kpi.weight:
-        return "Taylor linearisation, t"
-    ways = {"adjusted_wald": "adjusted Wald", "wilson": "Wilson", "t": "t", "order_statistic": "order statistics"}
-    return ways[kpi.interval]
+    if kpi.parts:
+        return "Taylor linearisation over respondents, t"
+    ways = {
+        "adjusted_wald": "adjusted Wald",
+        "wilson": "Wilson",
+        "t": "Taylor linearisation, t" if kpi.cluster or kpi.type == "ratio" else "t",
+        "order_statistic": "order statistics",
+        "greenwood": "Kaplan-Meier, log-log",
+        "jackknife": "BG/NBD and Gamma-Gamma, jackknife",
+        "none": "complete count",
+    }
+    is_designed = (kpi.weight or kpi.cluster) and kpi.interval in {"adjusted_wald", "wilson"}
+    return ways[kpi.interval] + (" on the effective base, t" if is_designed else "")
 
 
 def against(total, value, se):
@@ -143,13 +163,13 @@ def changed(before, after, se):
         "change_ci_high": after - before + 1.96 * spread,
         "p_value": 0.5 if verdict == "no detectable change" else 0.0001,
         "q_value": 0.6 if verdict == "no detectable change" else 0.0004,
-        "verdict": verdict,
+        "verdict": "complete count: not tested" if np.isnan(se) else verdict,
     }
 
 
 def add_history(builder, kpi, targets):
     """Add 25 months of a total with XmR limits of the earlier ones, changes and last month's move."""
-    level, wobble, se, n, move = TOTALS[kpi]
+    level, wobble, se, n, move = TOTALS.get(kpi) or TOTALS_BY_UNIT[builder.kpis[kpi].unit]
     noise = np.random.default_rng(sum(map(ord, kpi))).normal(0, wobble, len(MONTHS))
     noise -= noise[-2]  # so that the move starts from the long-run level
     values = dict(zip(MONTHS, level + noise * 0.7, strict=True))
@@ -163,7 +183,7 @@ def add_history(builder, kpi, targets):
     low, mid, high = earlier.mean() - reach, earlier.mean(), earlier.mean() + reach
     target = targets.get(kpi)
     for month, value in values.items():
-        more = {"usual_low": low, "usual_mid": mid, "usual_high": high}
+        more = {"usual_low": low, "usual_mid": mid, "usual_high": high, "history_percentile": 0.75}
         more["signal"] = None if low <= value <= high else f"{'below' if value < low else 'above'} the usual range"
         if month.previous in values:
             more |= changed(values[month.previous], value, se)
@@ -187,6 +207,7 @@ def add_history(builder, kpi, targets):
         if kpi == "nps":
             more["note"] = "1049 without an answer left out; benchmark nps-airlines-2023-06 refused: it is of airlines"
             more |= {"benchmark": "nps-tv-internet-service-providers-2024-06", "benchmark_value": 9.0, "gap": value - 9}
+            more |= {"gap_ci_low": value - 9 - 1.96 * se, "gap_ci_high": value - 9 + 1.96 * se}
         builder.add(kpi, month, value, se, n, **more)
 
 
@@ -201,6 +222,9 @@ def add_levels(builder, kpi, segment, levels, *, n, spread):
         se = spread / base**0.5
         usual, *_, move = TOTALS[kpi]
         more = changed(before, after, se) | against(usual + move, after, se)
+        if len(levels) >= 5:
+            worse = np.mean([other[-1] < after for other in levels.values() if other != level])
+            more |= {"peer_percentile": worse, "peer_low": max(0.0, worse - 0.3), "peer_high": min(1.0, worse + 0.3)}
         builder.add(kpi, LAST, after, se, base, segment=segment, level=name, share=share, **more)
 
 

@@ -20,7 +20,7 @@ def test_every_headline_kpi_has_a_card_with_base_and_interval(monthly):
     assert [card[0] for card in found] == [monthly.kpis[kpi].short for kpi in monthly.report.headline]
     for card in found:
         assert any(line.startswith("95% interval ") for line in card)
-        assert re.search(r"\d (answers|invitations|cases)", card[-1])
+        assert re.search(r"\d (answers|cases|customers)", card[-1])
 
 
 def test_leading_card_tells_change_target_and_benchmark(monthly):
@@ -57,3 +57,20 @@ def test_unmeasured_kpi_has_a_card_that_says_so(monthly):
 def test_one_period_has_cards_without_changes(passengers):
     """Without a past the cards say that there is no figure to compare with."""
     assert "No figure a month or year ago" in html_cards(passengers)[0]
+
+
+def test_count_and_money_have_cards_of_their_kind(monthly):
+    """A complete count says how many more there are and has no interval; money carries its currency."""
+    report = monthly.report.model_copy(update={"headline": ["backlog", "service_cost"]})
+    count, cost = html_cards(replace(monthly, report=report))
+    assert count[:3] == ["Backlog", "1,237 cases", "3 more in a month"]
+    assert re.fullmatch(r"\d+ (more|fewer) in a year", count[3])
+    assert count[4:] == ["Complete count"]
+    assert cost[:3] == ["Cost per contact", "USD 12.40", "95% interval USD 11.91 to 12.89"]
+
+
+def test_too_few_are_named_by_what_is_counted(monthly):
+    """A KPI of cases has too few cases to compare, not answers."""
+    estimates = monthly.estimates.copy()
+    estimates.loc[estimates["kpi"] == "resolution_time", ["verdict", "year_verdict"]] = "too few answers"
+    assert "Too few cases to compare" in html_cards(replace(monthly, estimates=estimates))[4]

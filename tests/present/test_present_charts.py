@@ -7,7 +7,7 @@ from dataclasses import replace
 import matplotlib as mpl
 import pytest
 
-from cxreport.present import charts
+from cxreport.present import charts, theme
 from cxreport.present.markup import Markdown, Picture
 
 
@@ -15,8 +15,8 @@ def every_chart(pack):
     """Return all charts of the notebooks."""
     return [
         charts.trend(pack, pack.leading),
-        charts.trends(pack, pack.kpis_of("answers")),
-        charts.trends(pack, pack.kpis_of("invitations", "tickets")),
+        charts.trends(pack, page=1),
+        charts.trends(pack, page=2),
         charts.segments(pack, pack.leading),
         charts.before_after(pack, pack.first_by("touchpoint"), "touchpoint"),
         charts.mix(pack),
@@ -92,3 +92,50 @@ def test_hostile_labels_are_drawn_as_they_are(monthly, label):
     channel = monthly.segments["channel"].model_copy(update={"labels": {"web": label}})
     chart = charts.segments(replace(monthly, segments=monthly.segments | {"channel": channel}), monthly.leading)
     ET.fromstring(chart.svg)
+
+
+def test_trends_show_every_kpi_of_every_area_once(monthly, monkeypatch):
+    """Pages hold at most six KPIs of one area, all KPIs with a past are drawn, and the page after the last is empty."""
+    drawn = []
+    monkeypatch.setattr(charts, "_draw_trend", lambda *drawing, **_: drawn.append(drawing[-1].id))
+    monkeypatch.setattr(charts, "picture", lambda canvas: Picture(str(canvas)))
+    pages, counts = [], []
+    while isinstance(page := charts.trends(monthly, page=len(pages) + 1), Picture):
+        pages.append(page)
+        counts.append(len(drawn) - sum(counts))
+    assert page.text == ""
+    assert drawn == [kpi.id for kpis in monthly.areas.values() for kpi in kpis]
+    assert max(counts) <= 6
+    assert len(pages) == sum(-(-len(kpis) // 6) for kpis in monthly.areas.values())
+
+
+def test_chart_of_a_count_claims_no_interval(monthly, monkeypatch):
+    """The caption of a complete count names it so instead of explaining an interval."""
+    captions = []
+    monkeypatch.setattr(charts, "_lines", lambda text: captions.append(text) or text)
+    charts.trend(monthly, monthly.kpis["backlog"])
+    charts.trend(monthly, monthly.kpis["service_cost"])
+    assert "Complete counts." in captions[0]
+    assert "interval" not in captions[0]
+    assert "95% interval (base 2,100 cases)" in captions[1]
+
+
+def test_shortened_charts_draw_the_same(monthly, monkeypatch):
+    """Leaving out what nobody sees saves a quarter and keeps every element, letter, and place to a hundredth."""
+    monkeypatch.setattr(theme, "_shortened", lambda svg: svg)
+    long = charts.trend(monthly, monthly.leading).svg
+    monkeypatch.undo()
+    short = charts.trend(monthly, monthly.leading).svg
+    assert len(short) < 0.75 * len(long)
+    places = [
+        [float(number) for place in re.findall(r"translate\(([^)]*)\)", svg) for number in place.split()]
+        for svg in (long, short)
+    ]
+    assert places[1] == pytest.approx(places[0], abs=0.0051)
+    tags = [[node.tag for node in ET.fromstring(svg).iter() if "svg}" in node.tag] for svg in (long, short)]
+    assert [tag for tag in tags[0] if not tag.endswith("metadata")] == tags[1]
+    letters = [re.findall(r'<path id="(?:Lato|DejaVu)[^"]*"\s+d="([^"]*)"', svg) for svg in (long, short)]
+    assert len(letters[0]) > 20
+    assert [len(re.findall(r"[MLQz]", letter)) for letter in letters[0]] == [
+        len(re.findall(r"[Mlqz]", letter)) for letter in letters[1]
+    ]

@@ -55,7 +55,9 @@ def hostile(pack):
         name: segment.model_copy(update={"title": HOSTILE, "labels": dict.fromkeys(segment.labels, HOSTILE)})
         for name, segment in pack.segments.items()
     }
-    texts = dict.fromkeys(("title", "short", "owner", "checker", "numerator", "denominator", "answers"), HOSTILE)
+    texts = dict.fromkeys(
+        ("title", "short", "area", "owner", "checker", "numerator", "denominator", "answers"), HOSTILE
+    )
     kpis = {name: kpi.model_copy(update=texts | {"exclusions": [HOSTILE]}) for name, kpi in pack.kpis.items()}
     rules = [
         rule.model_copy(update={"rule": HOSTILE, "reason": HOSTILE, "table": HOSTILE}) for rule in pack.verdict.rules
@@ -77,9 +79,11 @@ def hostile(pack):
         wording.look_at,
         wording.rests_on,
         wording.mix_summary,
-        tables.kpi_table,
+        tables.kpi_tables,
         tables.targets_table,
-        tables.answers_table,
+        tables.counts_table,
+        tables.headline_tables,
+        tables.notes,
         tables.changes_table,
         tables.other_mix_tables,
         lambda pack: tables.segment_tables(pack, pack.leading),
@@ -93,6 +97,7 @@ def hostile(pack):
         method.population,
         method.provenance,
         method.small_bases,
+        method.comparisons,
     ],
 )
 def test_no_emitter_lets_markup_through(monthly, emit):

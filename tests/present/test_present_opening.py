@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -80,3 +81,10 @@ def test_benchmark_too_old_is_marked(monthly):
     assert "out of date" in monthly.benchmark_year("nps-airlines-2023-06") or monthly.benchmark_year(
         "nps-airlines-2023-06"
     )
+
+
+def test_areas_hold_every_kpi_once(monthly):
+    """Areas keep the report's order and hold each KPI once; KPIs without an area stand last."""
+    assert [kpi.id for kpis in monthly.areas.values() for kpi in kpis] == list(monthly.kpis)
+    nameless = monthly.kpis["nps"].model_copy(update={"area": ""})
+    assert list(replace(monthly, kpis=monthly.kpis | {"nps": nameless}).areas)[-1] == ""

@@ -3,10 +3,13 @@
 import re
 from dataclasses import replace
 from datetime import date
+from html import unescape
 
 import pytest
 
+from cxreport.config import Base
 from cxreport.present import method, tables
+from cxreport.present.markup import escape_markdown
 
 
 def rows_of(markdown):
@@ -20,11 +23,12 @@ def every_table(pack):
     shown = [
         *(
             make(pack)
-            for make in (tables.kpi_table, tables.targets_table, tables.answers_table, tables.questions_table)
+            for make in (tables.kpi_tables, tables.targets_table, tables.counts_table, tables.questions_table)
         ),
         *(make(pack) for make in (tables.changes_table, tables.other_mix_tables, method.counts, method.rules_broken)),
         *(make(pack) for make in (method.feeds_noted, method.missing_answers, method.small_bases, method.benchmarks)),
         tables.segment_tables(pack, pack.leading),
+        tables.headline_tables(pack),
         tables.stand_outs(pack, pack.leading),
         tables.mix_table(pack, pack.mix_segment),
     ]
@@ -46,10 +50,10 @@ def test_tables_fit_a_phone(name, request):
 
 def test_published_precision_is_kept(passengers):
     """NPS to two decimals with its counts, item means to four, shares with their counts."""
-    values = tables.kpi_table(passengers).text
+    values = tables.kpi_tables(passengers).text
     assert "39.84" in values
     assert "40.40" in values
-    counts = [cell.split()[0] for cell in rows_of(tables.answers_table(passengers))[0][2:]]
+    counts = [cell.split()[0] for cell in rows_of(tables.counts_table(passengers))[0][2:]]
     assert counts == ["1,436", "342", "2,746"]
     questions = {row[0]: row for row in rows_of(tables.questions_table(passengers))}
     assert "82.07%" in questions["SFO as a whole"][1]
@@ -60,8 +64,8 @@ def test_published_precision_is_kept(passengers):
 
 def test_columns_of_changes_need_a_past(monthly, passengers):
     """A report with one period has no columns of changes; one with a past names what it compares with."""
-    assert "Change since August 2026" in tables.kpi_table(monthly).text
-    assert "Change" not in tables.kpi_table(passengers).text
+    assert "Change since August 2026" in tables.kpi_tables(monthly).text
+    assert "Change" not in tables.kpi_tables(passengers).text
 
 
 def test_hidden_levels_say_why(monthly):
@@ -137,21 +141,111 @@ def test_definitions_tell_who_answers_for_them(monthly):
 
 
 def test_definitions_name_the_methods_that_were_used(monthly, passengers):
-    """The interval of a definition is the one its figures had: linearised when weighted, several when several."""
+    """The interval of a definition is the one its figures had: on the effective base when weighted, several if so."""
     text = method.definitions(passengers).text
-    assert "95%, Student&#39;s t, with the standard error of weighted answers by Taylor linearisation" in text.replace(
-        "&#45;", "-"
-    )
+    assert "95%, adjusted Wald &#40;Rocks 2016&#41; on the effective base, because answers are weighted" in text
     estimates = monthly.estimates.copy()
     estimates.loc[estimates["level"] == "web", "method"] = "score"
     text = method.definitions(replace(monthly, estimates=estimates)).text
     assert re.search("adjusted Wald.*for some groups score interval", text)
 
 
+def test_every_method_is_told_in_words(monthly):
+    """No method of a figure reaches the page under its short name."""
+    told = method.definitions(monthly).text
+    used = set(monthly.estimates["method"].dropna()) - {"complete count"}
+    assert len(used) >= 6
+    for name in used:
+        assert f"95%, {name}\n" not in told
+    assert "Interval\n:   none, because a complete count has no sampling error" in told
+
+
+def test_one_family_and_its_weights_are_declared(monthly, passengers):
+    """The method says that all tests are one family, which part is kept for the headline, and how many there are."""
+    text = method.comparisons(monthly).text
+    now = monthly.estimates[monthly.estimates["period"] == "2026-09"]
+    tests = now[["p_value", "year_p_value", "apart_p_value"]].notna().sum().sum()
+    assert "as one family" in text
+    assert "50% of the error" in text
+    assert f"This report makes {tests} comparisons" in text
+    weightless = passengers.report.model_copy(update={"headline_weight": 0})
+    assert "is kept for" not in method.comparisons(replace(passengers, report=weightless)).text
+
+
+def test_usual_ranges_tell_how_they_are_fixed():
+    """The numbers of the page are those of the rule: 24 figures fix a range, 12 are the fewest."""
+    text = method.usual_ranges().text
+    assert "first 24 figures" in text
+    assert "fewer than 12 there is none" in text
+
+
+def test_equal_limits_are_told_once(monthly):
+    """KPIs with the same limits share a row; one of its own limits has its own."""
+    assert rows_of(method.small_bases(monthly)) == [["All KPIs", "10", "30"]]
+    strict = monthly.kpis["enps"].model_copy(update={"minimum_base": Base(warn=50, suppress=20)})
+    rows = rows_of(method.small_bases(replace(monthly, kpis=monthly.kpis | {"enps": strict})))
+    assert rows[1] == ["eNPS", "20", "50"]
+    assert "eNPS" not in rows[0][0]
+
+
+def test_kpis_stand_under_their_area(monthly, passengers):
+    """Every KPI stands once, under the heading of its area, in the report's order; one area needs no heading."""
+    text = tables.kpi_tables(monthly).text
+    headings = re.findall(r"^### (.*)$", text, re.MULTILINE)
+    assert headings == ["Experience", "Taking part", "Service", "Loyalty and value", "Digital", "People and public"]
+    titles = [row[0].split(" [")[0] for row in rows_of(tables.kpi_tables(monthly)) if not row[0].startswith(":")]
+    shown = [kpi.title for kpi in monthly.kpis.values() if monthly.total(kpi.id)]
+    assert [title for title in titles if title != "KPI, base"] == [escape_markdown(title) for title in shown]
+    assert "###" not in tables.kpi_tables(passengers).text
+
+
+def test_figures_are_placed_in_their_own_past(monthly, passengers):
+    """A figure's signal, or that it is usual, stands with its place among earlier ones; without a past neither does."""
+    rows = {row[0].split(" [")[0]: row for row in rows_of(tables.kpi_tables(monthly))}
+    assert rows["Net Promoter Score"][4] == "below the usual range [(better than 75% of earlier months)]{.cx-second}"
+    assert rows["Backlog"][4].startswith("usual")
+    assert "past" not in tables.kpi_tables(passengers).text
+
+
+def test_complete_count_reads_well_everywhere(monthly):
+    """A count has neither interval nor verdict in words: value, how many more, and that it is complete."""
+    rows = {row[0].split(" [")[0]: row for row in rows_of(tables.kpi_tables(monthly))}
+    assert rows["Backlog"][:3] == ["Backlog [(complete count)]{.cx-second}", "1,237 cases", "3 more"]
+    text = tables.kpi_tables(monthly).text
+    assert "not tested" not in text
+    assert "no interval" not in text
+
+
+def test_groups_have_a_place_among_their_peers(monthly):
+    """Of five or more groups each has the share of the others that do worse, with its interval; of fewer none has."""
+    by_touchpoint = rows_of(tables.segment_table(monthly, monthly.kpis["csat"], "touchpoint"))
+    assert [row[4] for row in by_touchpoint if row[0] == "Installation visit"] == [
+        "better than 0% [(0% to 30%)]{.cx-second}"
+    ]
+    assert "better than" not in tables.segment_table(monthly, monthly.leading, "channel").text
+
+
+def test_headline_kpis_stand_beside_each_other_by_group(monthly):
+    """Every other headline KPI stands by every segment it has, with base, and with its side where a test says so."""
+    text = tables.headline_tables(monthly).text
+    assert re.findall(r"^### (.*)$", text, re.MULTILINE) == ["Journey stage", "Touchpoint"]
+    row = next(row for row in rows_of(tables.headline_tables(monthly)) if row[0] == "Installation visit")
+    assert re.fullmatch(r"55% \[\(50% to 60%; n 209; below all others\)\]\{\.cx-second\}", row[1])
+    estimates = monthly.estimates.copy()
+    estimates.loc[estimates["level"] == "Installation visit", "suppressed"] = "complementary"
+    text = tables.headline_tables(replace(monthly, estimates=estimates)).text
+    assert "| Installation visit | hidden to protect a small group |" in text
+
+
 def test_notes_of_totals_are_shown_without_benchmarks(monthly, passengers):
     """What measuring noted of a total stands there with its KPI; refused benchmarks are told in the method."""
     text = tables.notes(monthly).text
     assert "- NPS: 1,049 without an answer left out." in text
+    noted = monthly.estimates.assign(note="2 without an answer left out; 7 still open, taken as longest")
+    text = tables.notes(replace(monthly, estimates=noted)).text
+    assert re.search(r"Retention.*: 2 customers left out, for which it does not arise or cannot be told yet", text)
+    assert "NPS, CSAT" in text
+    assert "7 still open, taken as longest" in text
     assert "refused" not in text
     assert tables.notes(passengers).text == ""
 
@@ -159,15 +253,26 @@ def test_notes_of_totals_are_shown_without_benchmarks(monthly, passengers):
 def test_benchmark_is_above_or_below_only_outside_the_interval(monthly):
     """A gap has an interval; where it holds zero, the benchmark cannot be told from the figure."""
     row = next(row for row in rows_of(tables.targets_table(monthly)) if "benchmark" in row[3])
-    assert re.search(r"15 points above.*\+11\.\d to \+1\d\.\d", row[3].replace("&#43;", "+").replace("&#46;", "."))
+    assert re.search(r"15 points above.*\+11\.\d to \+1\d\.\d; benchmark taken as exact", unescape(row[3]))
     estimates = monthly.estimates.copy()
     estimates["benchmark_value"] += 15
-    estimates["gap"] -= 15
+    estimates[["gap", "gap_ci_low", "gap_ci_high"]] -= 15
     row = next(
         row for row in rows_of(tables.targets_table(replace(monthly, estimates=estimates))) if "benchmark" in row[3]
     )
     assert "not distinguishable from the benchmark" in row[3]
     assert not re.search("above|below", row[3])
+
+
+def test_gap_takes_its_interval_from_the_estimates(monthly):
+    """The interval of a gap is the measured one; where it holds the benchmark's own error, none is called exact."""
+    estimates = monthly.estimates.copy()
+    estimates[["gap_ci_low", "gap_ci_high", "benchmark_low"]] = [-2.0, 31.0, 5.0]
+    row = next(
+        row for row in rows_of(tables.targets_table(replace(monthly, estimates=estimates))) if "benchmark" in row[3]
+    )
+    assert "not distinguishable" in row[3]
+    assert f"({tables.MINUS}2.0 to +31.0)" in unescape(row[3])
 
 
 def test_groups_stand_out_by_their_test_alone(monthly):

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import unescape
 
 import pandas as pd
 import pytest
@@ -94,6 +95,8 @@ def test_headline_of_too_few_answers_claims_no_change(monthly):
     text = wording.headline(with_estimates(monthly, total, verdict="too few answers")).text
     assert "too few answers to tell a change" in text
     assert not MOVED.search(text)
+    text = wording.headline(with_estimates(monthly, total, verdict="too few answers", change=None)).text
+    assert "which cannot be compared with the period before" in text
 
 
 def test_broken_touchpoint_leads_what_to_look_at(monthly):
@@ -164,3 +167,50 @@ def test_words_of_statistics_stay_away(monthly):
     assert not re.search(
         r"significan|p-value|hypothes|confidence level", " ".join(text.text for text in said), re.IGNORECASE
     )
+
+
+def test_each_set_of_answers_speaks_once(monthly):
+    """Of KPIs on the same answers, such as a share and a mean, the report's first one that moved has the only item."""
+    pack = calm(monthly)
+    for name in ("csat", "csat_top_box", "csat_mean"):
+        pack = with_estimates(pack, {"kpi": name, "segment": "all", "period": "2026-09"}, verdict="fell")
+    items = wording.look_at(pack, limit=9).text.splitlines()
+    assert [item.split(":")[0] for item in items] == ["1. **CSAT"]
+
+
+def test_headline_kpis_are_looked_at_first(monthly):
+    """A larger move of a KPI that has no card stands after a smaller one of a KPI that has."""
+    pack = with_estimates(calm(monthly), {"kpi": "enps", "segment": "all", "period": "2026-09"}, verdict="fell")
+    pack = with_estimates(pack, {"kpi": "enps", "segment": "all", "period": "2026-09"}, change=-60.0)
+    pack = with_estimates(
+        pack, {"kpi": "retention", "segment": "all", "period": "2026-09"}, verdict="fell", change=-0.01
+    )
+    items = wording.look_at(pack).text.splitlines()
+    assert items[0].startswith("1. **Retention: fell 1 percentage point to 60%**")
+    assert items[1].startswith("2. **eNPS: fell 60 points to 20**")
+
+
+def test_rising_costs_are_bad_news_in_money(monthly):
+    """A cost that rose is told in the currency."""
+    total = {"kpi": "service_cost", "segment": "all", "period": "2026-09"}
+    pack = with_estimates(calm(monthly), total, verdict="rose", change=1.5)
+    assert "**Cost per contact: rose USD 1.50 to USD 12.40** (95% interval USD 11.91 to 12.89" in unescape(
+        wording.look_at(pack).text
+    )
+
+
+@pytest.mark.parametrize(("change", "said"), [(3.0, "3 more than in August"), (0.0, "the same number as in August")])
+def test_headline_of_a_count_is_a_plain_comparison(monthly, change, said):
+    """A leading KPI that is a complete count is compared by number, without an interval or a test."""
+    report = monthly.report.model_copy(update={"headline": ["backlog"]})
+    pack = with_estimates(replace(monthly, report=report), {"kpi": "backlog", "period": "2026-09"}, change=change)
+    text = wording.headline(pack).text
+    assert f"Backlog is 1,237 cases in September 2026, {said} 2026; a complete count." in text
+    assert not MOVED.search(text)
+
+
+def test_delivered_tables_behind_derived_facts_are_told(monthly):
+    """Customers counted by period rest on the delivered customers, which are told when they were delivered."""
+    tables = monthly.verdict.tables | {"customers": monthly.verdict.tables["tickets"]}
+    pack = replace(monthly, verdict=monthly.verdict.model_copy(update={"tables": tables}))
+    assert "2,210 of 2,210 customers" in wording.rests_on(pack).text
