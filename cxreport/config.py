@@ -502,6 +502,9 @@ class Report(Definition):
         for key, named in (("headline", self.headline), ("targets", self.targets)):
             if extra := [kpi for kpi in named if kpi not in self.kpis]:
                 raise ValueError(f"`{key}` names {listed(extra)}, not listed under `kpis`")
+        if extra := [segment for segment in self.mix_segments if segment not in self.segments]:
+            # What is not published has no marks that later issues could keep.
+            raise ValueError(f"`mix_segments` names {listed(extra)}, not listed under `segments`")
         return self
 
 

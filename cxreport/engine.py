@@ -185,6 +185,7 @@ def _open_duckdb(settings: EngineSettings) -> Iterator[Engine]:
             config["threads"] = settings.threads
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET enable_progress_bar = false")
             try:
                 yield _DuckDB(connection)
             except duckdb.OutOfMemoryException as error:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from cxreport.config import Kpi
 from cxreport.measure.disclosure import SHOWN
-from cxreport.measure.intervals import Array, adjusted_net, halve, infer, share_interval
+from cxreport.measure.intervals import Array, adjusted_net, halve, infer, net_variance, share_interval
 from cxreport.measure.reduce import SUMS
 from cxreport.periods import Period
 from cxreport.schema import TOTAL
@@ -32,14 +32,17 @@ class Change(NamedTuple):
     p_value: Array
 
 
-def net_change(now: pd.DataFrame, before: pd.DataFrame, confidence: float, rho: Array | float = 0.0) -> Change:
+def net_change(
+    now: pd.DataFrame, before: pd.DataFrame, confidence: float, rho: Array | float = 0.0, *, adjusted: bool = True
+) -> Change:
     """Compare two nets by their adjusted counts (Lewis and Sauro, measuringu.com/nps-significance-test), in points.
 
     Needs `p_top`, `p_bottom` (class shares) and `base`. `rho` is the correlation of the two figures, of customers who
-    stand in both. The interval is centred on the difference of the adjusted nets, not on the raw one that readers see.
+    stand in both. The interval is centred on the difference of the adjusted nets, not on the raw one that readers see;
+    without adjustment it is Wald's, which is too narrow for few or one-sided answers and serves comparison with others.
     """
-    net, variance = _adjusted(now)
-    earlier_net, earlier_variance = _adjusted(before)
+    net, variance = _net(now, adjusted=adjusted)
+    earlier_net, earlier_variance = _net(before, adjusted=adjusted)
     difference = 100 * (net - earlier_net)
     se = 100 * _se_of_difference(np.sqrt(variance), np.sqrt(earlier_variance), rho)
     half = stats.norm.ppf((1 + confidence) / 2) * se
@@ -47,9 +50,11 @@ def net_change(now: pd.DataFrame, before: pd.DataFrame, confidence: float, rho: 
     return Change(low, high, 2 * stats.norm.sf(np.abs(difference) / se))
 
 
-def _adjusted(figures: pd.DataFrame) -> tuple[Array, Array]:
+def _net(figures: pd.DataFrame, *, adjusted: bool) -> tuple[Array, Array]:
     top, bottom, base = (figures[name].to_numpy(dtype=float) for name in ("p_top", "p_bottom", "base"))
-    return adjusted_net(top * base, bottom * base, base)
+    if adjusted:
+        return adjusted_net(top * base, bottom * base, base)
+    return top - bottom, net_variance(top, bottom) / base
 
 
 def _se_of_difference(se: Array, earlier_se: Array, rho: Array | float) -> Array:

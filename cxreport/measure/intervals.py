@@ -102,11 +102,11 @@ def net_interval(
 def adjusted_net(top: Array, bottom: Array, n: Array) -> tuple[Array, Array]:
     """Return the net of the adjusted counts and its variance, on the scale -1 to 1 (Rocks 2016)."""
     p, d = (top + 0.75) / (n + 3), (bottom + 0.75) / (n + 3)
-    return p - d, _net_variance(p, d) / (n + 3)
+    return p - d, net_variance(p, d) / (n + 3)
 
 
-def _net_variance(p: Array, d: Array) -> Array:
-    """Return the variance of one answer scored +1, 0, -1."""
+def net_variance(p: Array, d: Array) -> Array:
+    """Return the variance of one answer scored +1, 0, -1, from the shares of +1 and -1."""
     return np.maximum(p + d - (p - d) ** 2, 0)
 
 
@@ -200,7 +200,7 @@ def _infer_net(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str, 
     m = _Moments(reduced, kpi)
     spread, signed = m.second_moment, m.mean
     p_top, p_bottom = np.clip((spread + signed) / 2, 0, 1), np.clip((spread - signed) / 2, 0, 1)
-    base, se = m.base_and_se(_net_variance(p_top, p_bottom))
+    base, se = m.base_and_se(net_variance(p_top, p_bottom))
     low, high = net_interval(p_top * base, p_bottom * base, base, confidence, m.critical(confidence))
     top, bottom = reduced["n_top"].to_numpy(), reduced["n_bottom"].to_numpy()
     has_empty_class = (np.minimum(top, bottom) == 0) | (top + bottom == reduced["n"].to_numpy())

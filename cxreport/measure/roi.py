@@ -228,7 +228,7 @@ def _welch(known: pd.DataFrame, higher: str, lower: str, confidence: float) -> d
     if not (len(one) and len(other)):
         return pair | {"value": np.nan} | unknown
     difference = float(one.mean() - other.mean())
-    if min(len(one), len(other)) < 2 or np.ptp(one) == np.ptp(other) == 0:  # noqa: PLR2004 - spread needs two
+    if min(len(one), len(other)) < 2 or 0 in (np.ptp(one), np.ptp(other)):  # noqa: PLR2004 - spread needs two
         return pair | {"value": difference} | unknown
     test = stats.ttest_ind(one, other, equal_var=False)
     low, high = test.confidence_interval(confidence)

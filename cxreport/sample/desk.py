@@ -182,6 +182,7 @@ def _durations(cases: pd.DataFrame) -> dict[str, object]:
 
 def _on_the_clock(start: Array, work: Array) -> Array:
     """Return the minute at which so many minutes of opening hours have passed since the start."""
+    start = start.astype("datetime64[m]")  # frames hold seconds
     day = start.astype("datetime64[D]")
     worked = np.clip((start - day).astype(int) - _OPENS, 0, _OPEN_MINUTES) + work
     at: Array = day.astype("datetime64[m]") + worked // _OPEN_MINUTES * _DAY + _OPENS + worked % _OPEN_MINUTES

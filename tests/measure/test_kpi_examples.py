@@ -34,10 +34,13 @@ COMPANY = Dataset(
 # --- rows to count by hand -----------------------------------------------------------------------
 
 
-def answers(metric: str, *scores: float, **columns: object) -> pd.DataFrame:
-    """Return answers to one question, each from another response."""
-    ids = [f"r{number}" for number in range(len(scores))]
-    return pd.DataFrame({"metric": metric, "question": metric, "score": scores, "response_id": ids} | columns)
+def answers(metric: str, *scores: float, weight: list[float] | None = None) -> pd.DataFrame:
+    """Return answers to one question, each from another response, and one to another question, which does not count."""
+    n = len(scores)
+    rows = pd.DataFrame(
+        {"metric": [metric] * n + ["other"], "score": [*scores, 1.0], "weight": [*(weight or [1.0] * n), 1.0]}
+    )
+    return rows.assign(question=rows["metric"], response_id=[f"r{number}" for number in range(n + 1)])
 
 
 def three_questions() -> pd.DataFrame:
@@ -155,9 +158,9 @@ class Example:
 EXAMPLES = {
     # Rocks (2016): 70 promoters, 20 passives, 10 detractors; the classes' ends are all there.
     "nps": Example(partial(answers, "nps", *[10, 9] * 35, *[8, 7] * 10, *[6, 0] * 5, NONE), 100, 60),
-    # Weights 1 + 2 promote, 3 do not care, 2 detract: (3 - 2) / 8; no weight, no vote.
-    "nps_weighted": Example(partial(answers, "nps", 10, 9, 7, 6, 10, weight=[1, 2, 3, 2, NONE]), 4, 12.5),
-    "enps": Example(partial(answers, "enps", 10, 9, 8, 7, 6, NONE), 5, 20),
+    # Weights 1 + 2 promote, 2 + 1 do not care, 1 + 1 detract: (3 - 2) / 8; no weight, no vote.
+    "nps_weighted": Example(partial(answers, "nps", 10, 9, 8, 7, 6, 0, 10, weight=[1, 2, 2, 1, 1, 1, NONE]), 6, 12.5),
+    "enps": Example(partial(answers, "enps", 10, 9, 9, 8, 7, 7, 7, 7, 6, 0, NONE), 10, 10),
     "csat": Example(partial(answers, "csat", 5, 4, 3, 2, 1, NONE), 5, 0.4),
     "csat_top_box": Example(partial(answers, "csat", 5, 4, 3, 2, 1, NONE), 5, 0.2),
     "csat_mean": Example(partial(answers, "csat", 5, 4, 4, 1, NONE), 4, 3.5),
@@ -165,11 +168,11 @@ EXAMPLES = {
     "ces_v2": Example(partial(answers, "ces_v2", 1, 7, 6, 6), 4, 5),
     "ces_v2_agree": Example(partial(answers, "ces_v2", 7, 6, 5, 4, 1), 5, 0.6),
     "success": Example(partial(answers, "success", 7, 6, 5, 4, 3), 5, 20),
-    "effort": Example(partial(answers, "effort", 7, 7, 6, 3), 4, 50),
-    "emotion": Example(partial(answers, "emotion", 5, 4, 2, 1), 4, -50),
-    "success_effort_emotion": Example(three_questions, 13, (20 + 50 - 50) / 3),
-    "item_mean": Example(partial(answers, "item", 5, 4, 4, 1, NONE), 4, 3.5),
-    "item_top_two": Example(partial(answers, "item", 5, 4, 4, 1, NONE), 4, 0.75),
+    "effort": Example(partial(answers, "effort", 7, 7, 6, 6, 5, 4, 3, 1), 8, 25),
+    "emotion": Example(partial(answers, "emotion", 6, 5, 4, 3, 2), 5, -20),
+    "success_effort_emotion": Example(three_questions, 5 + 8 + 5, (20 + 25 - 20) / 3),
+    "item_mean": Example(partial(answers, "item", 5, 4, 3, 1, NONE), 4, 3.25),
+    "item_top_two": Example(partial(answers, "item", 5, 4, 3, 1, NONE), 4, 0.5),
     "response_rate": Example(partial(column, "response_id", "r1", None, "r2", None, None), 5, 0.4),
     # Three of four who started; who never opened the invitation does not count.
     "completion_rate": Example(
@@ -187,9 +190,9 @@ EXAMPLES = {
     "first_response_time_p90": Example(partial(column, "reply_minutes", *range(10, 101, 10), NONE), 11, 100),
     "first_response_business_time": Example(partial(column, "reply_business_minutes", 25, 5, 15, NONE), 4, 20),
     "resolution_time": Example(partial(column, "resolution_minutes", 400, 100, 200, 300, NONE), 5, 300),
-    # Rank 1 + 0.9 * 5 = 5.5: half-way between the fifth and the sixth of six cases.
-    "resolution_time_p90": Example(partial(column, "resolution_minutes", 1, 2, 3, 4, 50, 60), 6, 55),
-    "resolution_business_time": Example(partial(column, "resolution_business_minutes", 40, 20), 2, 30),
+    # Rank 1 + 0.9 * 11 = 10.9: nine tenths of the way from the tenth to the eleventh of twelve cases.
+    "resolution_time_p90": Example(partial(column, "resolution_minutes", *range(10, 111, 10), NONE), 12, 109),
+    "resolution_business_time": Example(partial(column, "resolution_business_minutes", 40, 20, 60, NONE), 4, 50),
     # Kaplan-Meier: 3/4 wait longer than 60 minutes, and of the two that are left after 100 a half longer than 200.
     "reply_within_4_hours": Example(
         partial(column, "reply_minutes", 60, NONE, 200, 300, reply_age_minutes=[NONE, 100, NONE, NONE]), 4, 1 - 3 / 8

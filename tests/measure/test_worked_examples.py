@@ -1,5 +1,7 @@
 """Published and recomputed examples, through the functions that reports use."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from cxreport.measure.intervals import net_interval, quantile_se, share_interval
 from cxreport.measure.mix import kitagawa
 from cxreport.measure.trend import signals, xmr_limits
 
+_REVENUE = ("net_revenue_retention", "gross_revenue_retention")
 Z95 = 1.959963984540054
 
 
@@ -76,6 +79,34 @@ def test_nps_difference_equals_the_published_one(examples):
     assert change.low.item() / 100 == pytest.approx(expected["low"], abs=example["abs_tolerance"])
     assert change.high.item() / 100 == pytest.approx(expected["high"], abs=example["abs_tolerance"])
     assert change.p_value.item() == pytest.approx(expected["p"], abs=example["abs_tolerance"])
+
+
+def test_unadjusted_nps_difference_equals_walds(examples):
+    """Of a hundred answers on either side, where the adjustment matters little."""
+    example = examples["nps_diff_wald"]
+    sides = [example["inputs"][side] for side in ("x", "y")]
+    frames = [pd.DataFrame({"p_top": [s["p"] / 100], "p_bottom": [s["d"] / 100], "base": [100.0]}) for s in sides]
+    change, expected = net_change(*frames, 0.95, adjusted=False), example["expected"]
+    found = [change.low.item() / 100, change.high.item() / 100, change.p_value.item()]
+    assert found == pytest.approx([expected["low"], expected["high"], expected["p"]], abs=example["abs_tolerance"])
+
+
+def test_net_revenue_retention_equals_the_published_one(examples, kpis):
+    """Growth of those who stay counts, the loss of those who leave too; gross retention knows the loss alone."""
+    example = examples["nrr_churnzero"]
+    start, more, lost = (float(example["inputs"][name]) for name in ("start_mrr", "expansion", "churned"))
+    people = pd.DataFrame({"start_value": [start - lost, lost], "end_value": [start - lost + more, 0.0]})
+    people["kept_value"] = people.min(axis="columns")
+    net, gross = (estimate(people, kpis[name])["value"].item() for name in _REVENUE)
+    assert net == pytest.approx(example["expected"]["nrr"], abs=example["abs_tolerance"])
+    assert gross == pytest.approx(0.815, abs=5e-4)
+
+
+def test_every_example_is_tried(examples, root):
+    """No example of the handbook is left aside: each stands in a test by its name, or by the stem of a series."""
+    text = "".join(path.read_text(encoding="utf-8") for path in (root / "tests").rglob("test_*.py"))
+    stems = tuple(re.findall(r'examples\[f"([a-z_]+)\{', text))
+    assert [name for name in examples if name not in text and not name.startswith(stems)] == []
 
 
 @pytest.mark.parametrize("name", ["81_263", "15_148", "0_20", "9_10", "29_29"])
@@ -196,12 +227,13 @@ def test_outlier_screening_changes_limits_as_the_nhs_tool_does(examples):
         assert list(limits) == pytest.approx(expected, abs=example["abs_tolerance"] + 0.002)
 
 
-@pytest.mark.parametrize(("q", "expected"), [(0.25, 3.25), (0.5, 5.5), (0.9, 9.1), (0.95, 9.55)])
-def test_quantiles_are_of_type_7(q, expected, kpis):
+@pytest.mark.parametrize("number", range(4))
+def test_quantiles_are_of_type_7(number, examples, kpis):
     """Hyndman and Fan's type 7 of 1 to 10."""
-    kpi = kpis["resolution_time"].model_copy(update={"quantile": q})
-    value = estimate(pd.DataFrame({"resolution_minutes": np.arange(1.0, 11)}), kpi)["value"].item()
-    assert value == pytest.approx(expected, abs=1e-8)
+    example = examples["quantile_types"]
+    kpi = kpis["resolution_time"].model_copy(update={"quantile": example["inputs"]["probs"][number]})
+    value = estimate(pd.DataFrame({"resolution_minutes": example["inputs"]["x"]}), kpi)["value"].item()
+    assert value == pytest.approx(example["expected"]["type7"][number], abs=example["abs_tolerance"])
 
 
 @pytest.mark.parametrize(
