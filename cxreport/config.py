@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.periods import Period, PeriodKind
-from cxreport.schema import FactName
 
 ROOT_VARIABLE = "CXREPORT_ROOT"
 ESTIMATES_FILE = "estimates.parquet"
@@ -126,6 +125,21 @@ class Project:
         files = (self.output / report).glob(f"*/all/{ESTIMATES_FILE}")
         dated = {Period.parse(file.parents[1].name): file for file in files}
         return [dated[period] for period in sorted(dated) if period.kind == before.kind and period < before]
+
+
+# What KPIs read: canonical tables with derived columns, and facts derived from several (`schema.FACTS`).
+FactName = Literal[
+    "answers",
+    "invitations",
+    "tickets",
+    "orders",
+    "mentions",
+    "employees",
+    "open_cases",
+    "customer_periods",
+    "tenures",
+    "sessions",
+]
 
 
 # --- definitions ---------------------------------------------------------------------------------

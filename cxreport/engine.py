@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, get_args
 
@@ -185,7 +185,10 @@ def _open_duckdb(settings: EngineSettings) -> Iterator[Engine]:
             config["threads"] = settings.threads
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            connection.execute("SET enable_progress_bar = false")
+            with suppress(
+                duckdb.InvalidInputException
+            ):  # in notebooks, where there is no bar that could be switched off
+                connection.execute("SET enable_progress_bar = false")
             try:
                 yield _DuckDB(connection)
             except duckdb.OutOfMemoryException as error:

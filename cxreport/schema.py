@@ -5,6 +5,8 @@ from typing import Literal
 
 import pyarrow as pa
 
+from cxreport.config import FactName
+
 TableName = Literal[
     "responses",
     "answers",
@@ -16,19 +18,6 @@ TableName = Literal[
     "events",
     "mentions",
     "employees",
-]
-# What KPIs read: canonical tables with derived columns, and facts derived from several (see `FACTS`).
-FactName = Literal[
-    "answers",
-    "invitations",
-    "tickets",
-    "orders",
-    "mentions",
-    "employees",
-    "open_cases",
-    "customer_periods",
-    "tenures",
-    "sessions",
 ]
 
 TEXT = pa.string()

@@ -7,6 +7,7 @@ import pandas as pd
 from cxreport.config import (
     ESTIMATES_FILE,
     Dataset,
+    FactName,
     Kpi,
     Project,
     Report,
@@ -29,7 +30,7 @@ from cxreport.measure.reduce import NOT_STATED
 from cxreport.measure.targets import check_targets, status
 from cxreport.measure.trend import add_limits
 from cxreport.periods import Period
-from cxreport.schema import ESTIMATES, ESTIMATES_KEY, MIX, TOTAL, FactName
+from cxreport.schema import ESTIMATES, ESTIMATES_KEY, MIX, TOTAL
 
 
 def measure(project: Project, report: Report, period: Period) -> pd.DataFrame:

@@ -7,12 +7,12 @@ from typing import cast
 
 import narwhals as nw
 
-from cxreport.config import Dataset, Project, Report, load_yaml
+from cxreport.config import Dataset, FactName, Project, Report, load_yaml
 from cxreport.engine import Engine, Frame, collect
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.measure import facts
 from cxreport.periods import Period, PeriodKind
-from cxreport.schema import TABLES, FactName, TableName
+from cxreport.schema import TABLES, TableName
 from cxreport.sources.mapping import Battery
 from cxreport.sources.registry import find_adapter
 from cxreport.sources.staging import MAPPINGS

@@ -18,6 +18,8 @@ Array = npt.NDArray[np.float64]
 # Halvings of an interval of at most 40 until doubles no longer separate its ends.
 _HALVINGS = 60
 _ROUNDING = 1e-12
+_EQUAL = "all answers are equal: no interval"
+_TIED = "the values around it are equal: no interval"
 _OPEN_END = "no interval: its upper end lies among the cases that are still open"
 
 
@@ -248,7 +250,7 @@ def _infer_parts(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str
     se, value, df = 100 * np.sqrt(variance), 100 * nets.mean(axis=1), clusters - 1
     se = np.where(clusters > 1, _positive(se), np.nan)
     low, high = mean_interval(value, se, df, confidence)
-    note = np.where(is_whole, "", "no figure: one of its questions has no answer")
+    note = np.select([~is_whole, np.isnan(se)], ["no figure: one of its questions has no answer", _EQUAL], default="")
     return {
         "n_eff": clusters,
         "n_top": reduced["n_top"],
@@ -297,7 +299,7 @@ def _infer_mean(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str,
         "ci_high": high,
         "se": se,
         "method": np.where(is_designed, "Taylor linearisation, t", "t"),
-        "note": np.where(np.isnan(se), "all answers are equal: no interval", None),
+        "note": np.where(np.isnan(se), _EQUAL, None),
         "base": m.n_eff,
         "df": m.df,
     }
@@ -315,9 +317,11 @@ def _infer_survival(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[
     value, low, high, se = (reduced[name].to_numpy(dtype=float) for name in ("value", "ci_low", "ci_high", "se"))
     if kpi.shows == "over":
         value, low, high = 1 - value, 1 - high, 1 - low
+    note = reduced["note"]
     if kpi.type == "quantile":
         # An interval that is open upwards is none, and its width gives the error.
-        has_interval = ~np.isnan(low) & ~np.isnan(high)
+        note = note.mask(low == high, _TIED)
+        has_interval = low < high
         low, high = np.where(has_interval, low, np.nan), np.where(has_interval, high, np.nan)
         se = (high - low) / 2 / stats.norm.ppf((1 + confidence) / 2)
     return {
@@ -327,7 +331,7 @@ def _infer_survival(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[
         "ci_high": high,
         "se": _positive(se),
         "method": "Kaplan-Meier, log-log",
-        "note": reduced["note"],
+        "note": note,
         "base": reduced["n"],
     }
 
@@ -340,11 +344,12 @@ def _infer_quantile(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[
     value = below + fraction * (above - below)
     is_too_few = quantile_ranks(n, kpi.quantile, confidence)["low"].to_numpy() == 0
     # A rank that exists and has no value lies among the open cases.
-    has_interval = ~np.isnan(value) & ~np.isnan(low) & ~np.isnan(high)
+    is_tied = low == high
+    has_interval = ~np.isnan(value) & (low < high)
     low, high = np.where(has_interval, low, np.nan), np.where(has_interval, high, np.nan)
     notes = np.select(
-        [np.isnan(value), is_too_few, ~has_interval],
-        ["no figure: too many cases are still open", "too few cases for an interval", _OPEN_END],
+        [np.isnan(value), is_too_few, is_tied, ~has_interval],
+        ["no figure: too many cases are still open", "too few cases for an interval", _TIED, _OPEN_END],
         default="",
     )
     return {

@@ -127,6 +127,8 @@ def survival_counts(
     rows = rows.with_columns(
         cases=nw.lit(1), events=_flag(ended), duration=nw.when(ended).then(lasted).otherwise(so_far)
     )
+    if _count(rows) <= IN_MEMORY:
+        return rollup.survival_counts(_fetched(rows, keys, segments, ["duration", "events"]))
 
     def counted(divide: Divide, keys: list[str]) -> pd.DataFrame:
         cells = collect(sum_exactly(divide(rows), [*keys, "duration"], ["cases", "events"]))
@@ -137,6 +139,34 @@ def survival_counts(
         return cells[[*keys, "duration", "events", "censored", "n_missing"]]
 
     return _divided(keys, segments, counted, lambda cells: cells["duration"].notna())
+
+
+def distribution(
+    frame: Frame, kpi: Kpi, by: Sequence[str], *, segments: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Count the answers at each score of a mean, for intervals by resampling.
+
+    Parameters as for `reduce`, which has checked the same rows.
+
+    Returns
+    -------
+    DataFrame
+        One row per group and distinct score, in order: the group columns, with `segments` also `segment` and `level`;
+        `score` and `count`. As long as the scores are many.
+    """
+    assert kpi.type == "mean"
+    keys = _keys(kpi, by)
+    rows = _chosen(frame, kpi, [*keys, *(segments or {}).values()]).filter(_is_valid(kpi))
+    rows = rows.with_columns(x=nw.col(kpi.column or "score").cast(nw.Float64))
+    if _count(rows) <= IN_MEMORY:
+        return rollup.distribution(_fetched(rows, keys, segments, ["x"]))
+
+    def counted(divide: Divide, keys: list[str]) -> pd.DataFrame:
+        cells = collect(divide(rows).group_by(*keys, "x").agg(nw.len().alias("count")))
+        cells = cells.rename(columns={"x": "score"}).astype({"count": "int64"})
+        return cells.sort_values([*keys, "score"], ignore_index=True)
+
+    return _divided(keys, segments, counted, lambda cells: cells["count"] > 0)
 
 
 def overlap(frame: Frame, kpi: Kpi, now: str, earlier: str, segments: Mapping[str, str]) -> pd.DataFrame:
@@ -596,7 +626,8 @@ def _chosen(frame: Frame, kpi: Kpi, columns: Iterable[str]) -> Frame:
             do=f"correct the definition{nearest(missing[0], known)}, or deliver the column",
         )
     stored = [name for name in _stored_scale(kpi) if name in known]
-    rows = frame.select(dict.fromkeys([*needed, *stored]))
+    # A count needs no column, but without any there would be no rows.
+    rows = frame.select(dict.fromkeys([*needed, *stored]) or known[:1])
     for column, allowed in kpi.where.items():
         # Engines skip what the file's own statistics rule out, of comparisons but not of lists.
         values = [allowed] if isinstance(allowed, str) else allowed

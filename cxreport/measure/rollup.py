@@ -232,6 +232,17 @@ def survival_counts(rows: Rows) -> pd.DataFrame:
     return rows.rolled_up(roll)
 
 
+def distribution(rows: Rows) -> pd.DataFrame:
+    """Count the rows of each group at each `score`, the values of the column `x`."""
+    x = rows.number("x")
+
+    def roll(division: Division) -> pd.DataFrame:
+        cells = pd.DataFrame({"group": division.codes, "score": x}).value_counts(sort=False).sort_index()
+        return cells.rename("count").reset_index("score")
+
+    return rows.rolled_up(roll)
+
+
 def summed(numbers: Array, codes: Codes, size: int) -> Array:
     """Sum numbers by group, exactly up to the rounding of the result (see `reduce.sum_exactly`)."""
     whole = np.floor(numbers)

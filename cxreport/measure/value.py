@@ -5,6 +5,7 @@ are per unit of time of the frame they were fitted to (`rfm`: weeks or days).
 """
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import astuple, dataclass
 from datetime import date
 from typing import Any, Literal, NamedTuple, Self
@@ -24,8 +25,13 @@ Numbers = float | Sequence[float] | Array | pd.Series
 _DAYS_IN: dict[Unit, int] = {"day": 1, "week": 7}
 _DAYS_PER_MONTH = 365.25 / 12
 MINIMUM_REPEAT_BUYERS = 30
-# Logarithms of parameters, with time and money in units of their means; at the ends the likelihood has no maximum.
+# Logarithms of parameters, with time and money in units of their means; at the ends the likelihood has no maximum,
 _REACH = 12.0
+# but for those ends of the BG/NBD's `a` and `b` (parameter, side) that are a model of their own: its drop-out varies no
+# more among customers. So far out, the likelihood per customer is that of the limit.
+_SAME_DROP_OUT = frozenset({("a", -1), ("a", 1), ("b", 1)})
+# From this `a` on, the drop-out probabilities of customers are so close to each other that two stand for all.
+_NARROW = 100.0
 # Where the formula divides zero by zero, it is evaluated this far beside it.
 _NUDGE = 1e-6
 
@@ -152,6 +158,10 @@ class BgNbd:
     def fit(cls, rfm: pd.DataFrame, start: Self | None = None) -> Self:
         """Fit by maximum likelihood.
 
+        Where customers do not differ in how likely they leave after a purchase, or nobody leaves, the likelihood rises
+        without end with `b`, or as `a` shrinks. It then has a limit, one drop-out probability of `a / (a + b)` for all,
+        and the model is taken there: its `a` and `b` say no more than their ratio.
+
         Parameters
         ----------
         rfm
@@ -162,8 +172,8 @@ class BgNbd:
         Raises
         ------
         UsageError
-            For impossible rows, fewer than 30 customers with a repeat purchase, or data whose likelihood has no
-            maximum.
+            For impossible rows, fewer than 30 customers with a repeat purchase, or data whose likelihood has neither
+            a maximum nor that limit.
         """
         rows = _checked_rfm(rfm)
         _check_repeat_buyers(int((rows["frequency"] > 0).sum()))
@@ -176,7 +186,7 @@ class BgNbd:
             return float(size @ values) / size.sum(), gradient @ size / size.sum()
 
         first = np.array([start.r, start.alpha / scale, start.a, start.b] if start else [0.5, 0.5, 1.0, 2.0])
-        r, alpha, a, b = _maximise(likelihood, first, "BG/NBD")
+        r, alpha, a, b = _maximise(likelihood, first, "BG/NBD", ("r", "alpha", "a", "b"), _SAME_DROP_OUT)
         return cls(r, alpha * scale, a, b)
 
     def log_likelihood(self, rfm: pd.DataFrame) -> float:
@@ -202,14 +212,36 @@ class BgNbd:
         Equation 10 of Fader, Hardie and Lee (2005), with Euler's transformation of the hypergeometric function, which
         keeps it finite for customers with many purchases.
         """
-        x, t = np.asarray(x, dtype=float), np.asarray(t, dtype=float)
+        x, t_x, T, t = (np.asarray(values, dtype=float) for values in (x, t_x, T, t))  # noqa: N806
+        purchases = self._narrow_purchases if self.a > _NARROW else self._active_purchases
+        expected: Array = purchases(t, x, T) * self.p_alive(x, t_x, T)
+        return expected
+
+    def _active_purchases(self, t: Array, x: Array, T: Array) -> Array:  # noqa: N803
+        """Return what to expect from a customer who is active at `T`."""
         a = self.a if abs(self.a - 1) > _NUDGE else 1 + _NUDGE
         c = a + self.b + x - 1
         c = np.where(np.abs(c) > _NUDGE, c, _NUDGE)
-        z = t / (self.alpha + np.asarray(T, dtype=float) + t)
+        z = t / (self.alpha + T + t)
         left = (1 - z) ** (a - 1) * special.hyp2f1(a + self.b - 1 - self.r, a - 1, c, z)
-        expected: Array = c / (a - 1) * (1 - left) * self.p_alive(x, t_x, T)
-        return expected
+        purchases: Array = c / (a - 1) * (1 - left)
+        return purchases
+
+    def _narrow_purchases(self, t: Array, x: Array, T: Array) -> Array:  # noqa: N803
+        """Return the same for a large `a`, whose powers no float holds: a mean over probabilities of leaving.
+
+        The two probabilities, and their weights, are those of the Gauss quadrature: they have the mean, variance and
+        skewness of Beta(`a`, `b + x`), what is known of an active customer's. The error falls as 1 / `a` squared.
+        """
+        leaving = stats.beta(self.a, self.b + x)
+        mean, variance, skewness, _ = (np.asarray(moment) for moment in leaving.stats("mvsk"))
+        half = np.sqrt(1 + (skewness / 2) ** 2)
+        total = np.zeros(np.broadcast(t, x, T).shape)
+        for side in (-1, 1):
+            p = mean + np.sqrt(variance) * (skewness / 2 + side * half)
+            weight = (1 - side * skewness / 2 / half) / 2
+            total += weight * -np.expm1(-(self.r + x) * np.log1p(p * t / (self.alpha + T))) / p
+        return total
 
 
 def _bgnbd_log_likelihood(parameters: Array, x: Array, t_x: Array, t: Array) -> tuple[Array, Array]:
@@ -279,7 +311,7 @@ class GammaGamma:
             return float(values.mean()), gradient.mean(axis=1)
 
         first = np.array([start.p, start.q, start.v / scale] if start else [2.0, 3.0, 1.0])
-        p, q, v = _maximise(likelihood, first, "Gamma-Gamma")
+        p, q, v = _maximise(likelihood, first, "Gamma-Gamma", ("p", "q", "v"))
         if q <= 1:
             raise UsageError(
                 found="amounts so unequal that their mean among all customers has no bound",
@@ -441,8 +473,17 @@ def _dealt(ids: pd.Series, groups: int, seed: int) -> npt.NDArray[np.int64]:
 # --- shared by the models ------------------------------------------------------------------------
 
 
-def _maximise(likelihood: Likelihood, first: Array, model: str) -> list[float]:
-    """Return the positive parameters that maximise a mean log-likelihood, given with its gradient."""
+def _maximise(
+    likelihood: Likelihood,
+    first: Array,
+    model: str,
+    names: Sequence[str],
+    limits: AbstractSet[tuple[str, int]] = frozenset(),
+) -> list[float]:
+    """Return the positive parameters that maximise a mean log-likelihood, given with its gradient.
+
+    `limits` are the ends, each the name of a parameter and a sign, at which it has a limit that may be the maximum.
+    """
 
     def objective(logarithms: Array) -> tuple[float, Array]:
         parameters = np.exp(logarithms)
@@ -458,7 +499,8 @@ def _maximise(likelihood: Likelihood, first: Array, model: str) -> list[float]:
         options={"maxiter": 1000, "ftol": 1e-15},
     )
     is_flat = np.abs(found.jac).max() < 1e-5  # noqa: PLR2004 - log-likelihood per customer and unit of the logarithm
-    if not is_flat or np.abs(found.x).max() > _REACH - 1e-3:
+    ends = {(name, np.sign(x)) for name, x in zip(names, found.x, strict=True) if abs(x) > _REACH - 1e-3}
+    if not is_flat or not ends <= limits:
         raise UsageError(
             found=f"a likelihood of the {model} model without a maximum for these customers",
             expected="customers that differ in how often, how long and how much they buy",

@@ -21,6 +21,7 @@ _METHODS = {
     "Wilson": "Wilson score interval for a share (Wilson 1927)",
     "Wilson on the effective base, t": f"Wilson score interval for a share (Wilson 1927) {_EFFECTIVE}",
     "t": "Student's t interval for a mean",
+    "bootstrap t": "bootstrap-t interval for a mean of fewer than 100 answers (Hall 1988)",
     "Taylor linearisation, t": "Student's t, with the standard error by Taylor linearisation, as for ratios, weights "
     "and several answers of one customer",
     "Taylor linearisation over respondents, t": "Student's t, with the standard error by Taylor linearisation over "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cxreport.present import tables
 from cxreport.present.markup import Markdown, escape_markdown
 from cxreport.present.pack import ALL, Figure, MixRow, Pack, ShownKpi
-from cxreport.schema import FactName
+from cxreport.config import FactName
 
 # A shift of the mix explains a move when at least this part of it is mix.
 _MIX_EXPLAINS = 0.5

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from cxreport.config import Kpi
+from cxreport.measure import estimate
 from cxreport.measure.compare import net_change, quantile_change, share_change
 from cxreport.measure.intervals import net_interval, quantile_ranks, quantile_se
 
@@ -73,3 +75,57 @@ def test_equal_shares_and_nets_rarely_look_different(n, p):
     assert (share_change(now, before, 0.95).p_value < 0.05).mean() < 0.065
     classes = [p, (1 - p) / 2, (1 - p) / 2]
     assert (net_change(*(nets(n, classes, random) for _ in range(2)), 0.95).p_value < 0.05).mean() < 0.065
+
+
+@pytest.fixture
+def ratings(kpis) -> Kpi:
+    """The mean of scores 1 to 5 whose interval is made by resampling."""
+    return kpis["csat_mean"].model_copy(update={"interval": "bootstrap", "where": {}, "cluster": None})
+
+
+def skewed_scores(samples: int, n: int, seed: int) -> pd.DataFrame:
+    """Scores of which most stand at the end of the scale."""
+    random = np.random.default_rng(seed)
+    score = random.choice([1.0, 2, 3, 4, 5], samples * n, p=[0.03, 0.04, 0.08, 0.25, 0.6])
+    return pd.DataFrame({"sample": np.repeat(np.arange(samples), n), "score": score})
+
+
+def test_resampling_holds_skewed_means_where_t_falls_short(ratings):
+    """30 scores each, from rows to intervals; both keep the same standard error."""
+    rows, truth = skewed_scores(800, 30, seed=3), 4.35
+    resampled, by_t = (
+        estimate(rows, ratings.model_copy(update={"interval": interval}), by=["sample"])
+        for interval in ("bootstrap", "t")
+    )
+    held = [((found["ci_low"] <= truth) & (truth <= found["ci_high"])).mean() for found in (resampled, by_t)]
+    assert set(resampled["method"]) == {"bootstrap t"}
+    assert resampled["se"].equals(by_t["se"])
+    assert 0.93 < held[0] < 0.98
+    assert held[1] < held[0]
+
+
+def test_resampled_interval_depends_on_nothing_but_the_answers(ratings, monkeypatch):
+    """Not on the order of rows, on other groups, or on where the answers are counted."""
+    rows = skewed_scores(20, 25, seed=5).assign(sample=lambda rows: rows["sample"].where(rows["sample"] > 0))
+    found = estimate(rows, ratings, by=["sample"])
+    shuffled = rows.sample(frac=1, random_state=1)
+    pd.testing.assert_frame_equal(estimate(shuffled, ratings, by=["sample"]), found)
+    alone = estimate(rows[rows["sample"] == 7], ratings)
+    assert alone["ci_low"].item() == found.set_index("sample").loc[7, "ci_low"]
+    monkeypatch.setattr("cxreport.measure.reduce.IN_MEMORY", 0)
+    pd.testing.assert_frame_equal(estimate(rows, ratings, by=["sample"]), found)
+
+
+@pytest.mark.parametrize(("n", "method"), [(99, "bootstrap t"), (100, "t")])
+def test_many_answers_need_no_resampling(ratings, n, method):
+    """From 100 answers on the interval is Student's."""
+    assert estimate(skewed_scores(1, n, seed=1), ratings)["method"].item() == method
+
+
+def test_clustered_answers_and_those_without_a_scale_keep_their_interval(ratings):
+    """Resampling is of independent rows; without a scale, resamples of equal values leave the interval open."""
+    rows = skewed_scores(1, 40, seed=2).assign(customer_id=np.arange(40) // 2)
+    clustered = estimate(rows, ratings.model_copy(update={"cluster": "customer_id"}))
+    assert clustered["method"].item() == "Taylor linearisation, t"
+    nearly_equal = pd.DataFrame({"score": [7.0] * 11 + [9.0]})
+    assert estimate(nearly_equal, ratings.model_copy(update={"scale": None}))["method"].item() == "t"

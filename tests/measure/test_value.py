@@ -167,6 +167,31 @@ def test_fit_has_no_direction_upward(cdnow):
     )
 
 
+@pytest.mark.parametrize("leaving", [0.06, 0.0])
+def test_customers_who_leave_alike_are_fitted_at_the_limit(leaving):
+    """Without variation of drop-out the likelihood has no maximum, but a limit: it is taken, with an interval."""
+    truth = BgNbd(r=1.0, alpha=70.0, a=1e7 * leaving + 1e-9, b=1e7 * (1 - leaving))
+    drawn = simulate(4000, 3, truth).assign(customer_id=lambda rows: rows.index.astype(str))
+    fitted = BgNbd.fit(drawn)
+    ratio = 2 * (fitted.log_likelihood(drawn) - truth.log_likelihood(drawn))
+    assert 0 <= ratio < stats.chi2.isf(0.001, 4)
+    found = fit_interval(drawn, mean_clv, groups=10)
+    assert found.note is None
+    assert found.ci_low < mean_clv(drawn, truth, AMOUNTS) < found.ci_high
+
+
+@pytest.mark.parametrize(("a", "b"), [(9700.0, 162_000.0), (300.0, 20.0), (101.0, 2000.0), (1e-5, 162_000.0)])
+def test_expectation_of_hardly_varied_drop_out_equals_its_mean(a, b):
+    """Over the quantiles of what is left of the distribution of drop-out."""
+    model = BgNbd(1.0, 70.0, a, b)
+    for x in (0, 3, 20):
+        p = np.maximum(stats.beta.ppf((np.arange(4000) + 0.5) / 4000, a, b + x), 1e-12)
+        growth = -np.expm1(-(1 + x) * np.log1p(p * 156 / 100)) / p
+        t_x = 30.0 * (x > 0)
+        expected = growth.mean() * model.p_alive(x, t_x, 30.0)
+        assert model.expected_purchases(156.0, x, t_x, 30.0) == pytest.approx(expected, rel=1e-4)
+
+
 def test_too_few_or_impossible_customers_are_refused():
     """29 repeat buyers, no maximum, and rows that `rfm` could not have made."""
     repeat = pd.DataFrame({"frequency": [1] * 29 + [0], "recency": [2.0] * 29 + [0.0], "T": 10.0})

@@ -7,7 +7,10 @@ import subprocess
 import pytest
 
 from cxreport.config import Project, load_dataset, load_report
+from cxreport.periods import Period
 from cxreport.publish import manifest
+
+SEPTEMBER = Period.parse("2026-09")
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def inputs_of(root, tmp_path):
     def inputs_of(sha256="abc"):
         files = [{"name": "survey_2026-09.csv", "sha256": sha256}]
         (staged / "feeds.json").write_text(json.dumps({"survey": {"files": files}}))
-        return manifest.read_inputs(project, load_report(project, "monthly"), dataset)
+        return manifest.read_inputs(project, load_report(project, "monthly"), dataset, SEPTEMBER)
 
     inputs_of.project = project
     return inputs_of

@@ -153,6 +153,18 @@ def test_pack_holds_page_pdf_notebooks_and_record(project, publish):
     assert "monthly/2026-09/all/report.html" in (project.output / "index.html").read_text()
 
 
+def test_pack_keeps_the_estimates_for_later_issues(project, publish):
+    """What was measured is published with the page, where later issues look for it; the reported one is not bound."""
+    measured = project.measured("monthly", MONTHS[2]) / "estimates.parquet"
+    measured.parent.mkdir(parents=True)
+    measured.write_bytes(b"estimates")
+    publish()
+    kept = project.published("monthly", MONTHS[2]) / "all/estimates.parquet"
+    assert kept.read_bytes() == b"estimates"
+    assert project.issued("monthly", MONTHS[2].shift(1)) == [kept]
+    assert project.issued("monthly", MONTHS[2]) == []
+
+
 def test_period_defaults_to_the_last_complete_one(project, publish):
     """Without a period the last complete month is reported, not the running one."""
     publish(period=None)
