@@ -16,7 +16,7 @@ from cxreport.config import Dataset, Kpi, Project
 from cxreport.errors import DefinitionError, nearest
 from cxreport.measure.compare import SERIES
 from cxreport.measure.control import MINIMUM_BASELINE
-from cxreport.measure.reduce import NOT_STATED
+from cxreport.measure.rollup import NOT_STATED
 from cxreport.periods import Period
 from cxreport.schema import TOTAL
 
@@ -29,6 +29,7 @@ _YEARS_VALID = 3
 _Z95 = 1.959963984540054
 # Fewer peers make no percentile; so many draws of all their errors make its interval.
 _PEERS = 5
+_RANKS = ["peer_percentile", "peer_low", "peer_high"]
 _DRAWS = 2000
 
 
@@ -164,13 +165,15 @@ def add_ranks(rows: pd.DataFrame, kpis: dict[str, Kpi], period: Period, confiden
     for _, peers in levels.groupby(["kpi", "question", "segment"], sort=False):
         if len(peers) >= _PEERS:
             good = sign[peers.index].to_numpy() * peers["value"].to_numpy()
-            rows.loc[peers.index, ["peer_percentile", "peer_low", "peer_high"]] = _ranked(good, peers["se"], confidence)
+            rows.loc[peers.index, _RANKS] = _ranked(good, peers["se"], confidence)
     before = shown[shown["period"] < period.id]
     past = {key: series["value"].to_numpy() for key, series in before.groupby(SERIES, sort=False)}
-    for index, row in now.iterrows():
-        values = past.get(tuple(row[SERIES]), np.array([]))
-        if len(values) >= MINIMUM_BASELINE:
-            rows.loc[index, "history_percentile"] = percentile_among(sign[index] * row["value"], sign[index] * values)
+    keys = now[SERIES].itertuples(index=False, name=None)
+    ranks = [
+        percentile_among(one * value, one * past[key]) if len(past.get(key, ())) >= MINIMUM_BASELINE else np.nan
+        for key, value, one in zip(keys, now["value"], sign, strict=True)
+    ]
+    rows.loc[now.index, "history_percentile"] = ranks
     return rows
 
 

@@ -365,7 +365,8 @@ def _compare(
             comparison.loc[is_kpi, "change"] = now.loc[is_kpi, "value"] - before.loc[is_kpi, "value"]
             continue
         chosen = now.index[is_comparable & (now["kpi"] == kpi_id)]
-        low, high, p_value = test_of(kpi)(now.loc[chosen], before.loc[chosen], confidence, rho[chosen].to_numpy())
+        alike: Array = np.asarray(rho[chosen], dtype=np.float64)
+        low, high, p_value = test_of(kpi)(now.loc[chosen], before.loc[chosen], confidence, alike)
         change = now.loc[chosen, "value"] - before.loc[chosen, "value"]
         comparison.loc[chosen, "change"] = change.where(~np.isnan(low))
         comparison.loc[chosen, "change_ci_low"] = low

@@ -26,7 +26,7 @@ from cxreport.measure.disclosure import SHOWN, Margin, Margins, apply_issued, fi
 from cxreport.measure.frames import asked_metrics, open_facts
 from cxreport.measure.kpis import Scope, joined, measure_kpi
 from cxreport.measure.mix import decompose
-from cxreport.measure.reduce import NOT_STATED
+from cxreport.measure.rollup import NOT_STATED
 from cxreport.measure.targets import check_targets, status
 from cxreport.measure.trend import add_limits
 from cxreport.periods import Period
@@ -191,10 +191,9 @@ def _add_benchmarks(
                 best.value - best.half_width,
                 best.value + best.half_width,
             )
-            for total in totals:
-                ends = rows.loc[total, "ci_low"], rows.loc[total, "ci_high"]
-                gap = gap_interval(ends, rows.loc[total, "value"], best.value, best.half_width)
-                rows.loc[total, ["gap_ci_low", "gap_ci_high"]] = gap
+            figures = rows.loc[totals, ["ci_low", "ci_high", "value"]].to_numpy(dtype=float)
+            gaps = [gap_interval((low, high), value, best.value, best.half_width) for low, high, value in figures]
+            rows.loc[totals, ["gap_ci_low", "gap_ci_high"]] = gaps
             notes += [f"benchmark {best.id} is stale"] if best.is_stale else []
         rows.loc[totals, "note"] = [joined(note, *notes) for note in rows.loc[totals, "note"]]
     return rows

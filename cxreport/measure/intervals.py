@@ -299,7 +299,7 @@ def _infer_mean(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str,
         "ci_high": high,
         "se": se,
         "method": np.where(is_designed, "Taylor linearisation, t", "t"),
-        "note": np.where(np.isnan(se), _EQUAL, None),
+        "note": [_EQUAL if is_flat else None for is_flat in np.isnan(se).tolist()],
         "base": m.n_eff,
         "df": m.df,
     }
@@ -404,7 +404,8 @@ class _Moments:
         """Return the critical value: t where the error is estimated from weights or clusters, else normal."""
         level = (1 + confidence) / 2
         t = stats.t.ppf(level, np.maximum(self.df, 1))
-        return np.where(self.is_designed, t, stats.norm.ppf(level))
+        critical: Array = np.where(self.is_designed, t, stats.norm.ppf(level))
+        return critical
 
     def method(self, name: npt.NDArray[np.str_] | str) -> list[str]:
         """Return the method's name, saying where it stands on the effective base."""

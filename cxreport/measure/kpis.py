@@ -14,7 +14,8 @@ from cxreport.measure.bootstrap import bootstrap_t
 from cxreport.measure.cohorts import survival_by_group
 from cxreport.measure.compare import SERIES, correlate, differ_from_rest
 from cxreport.measure.intervals import infer
-from cxreport.measure.reduce import NOT_STATED, distribution, level_overlap, overlap, reduce, survival_counts
+from cxreport.measure.reduce import distribution, level_overlap, overlap, reduce, survival_counts
+from cxreport.measure.rollup import NOT_STATED
 from cxreport.measure.value import BgNbd, GammaGamma, clv, fit_interval, rfm
 from cxreport.periods import Period
 from cxreport.schema import TOTAL
@@ -120,9 +121,9 @@ def _reduced(
     if kpi.type != "survival" and kpi.open_cases != "censored":
         return reduce(frame, kpi, by, confidence, segments=segments)
     counts = survival_counts(frame, kpi, by, segments=segments)
-    asked = {"at": [kpi.at]} if kpi.type == "survival" else {"quantiles": [kpi.quantile]}
+    at, quantiles = ([value for value in (asked,) if value is not None] for asked in (kpi.at, kpi.quantile))
     keys = [name for name in counts.columns if name not in {"duration", "events", "censored", "n_missing"}]
-    figures = survival_by_group(counts, keys, confidence=confidence, **asked)
+    figures = survival_by_group(counts, keys, at=at, quantiles=quantiles, confidence=confidence)
     missing = counts.groupby(keys, dropna=False, as_index=False)["n_missing"].first() if keys else counts.head(1)
     figures = (
         figures.merge(missing[[*keys, "n_missing"]], how="left", on=keys)

@@ -7,7 +7,7 @@ depend on the order of the rows as little as an engine's do.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import frexp
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from cxreport.measure.intervals import quantile_ranks
 from cxreport.schema import TOTAL
 
 Array = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.integer[Any]]
 
 # The level of rows that have none.
 NOT_STATED = "(not stated)"
@@ -59,13 +59,15 @@ class Rows:
         self.segments = segments
         if self.keys:
             groups = table.groupby(self.keys, dropna=False, sort=True)
-            self.group = groups.ngroup().to_numpy(dtype=np.int64)
+            self.group: Codes = groups.ngroup().to_numpy(dtype=np.int64)
             first = np.unique(self.group, return_index=True)[1]
             self.groups = table[self.keys].iloc[first].reset_index(drop=True)
         else:
             self.group = np.zeros(len(table), dtype=np.int64)
             self.groups = pd.DataFrame(index=range(min(len(table), 1)))
-        self.clusters, self.n_clusters = _coded(table[cluster]) if cluster else (None, 0)
+        self.clusters: Codes | None = None
+        if cluster:
+            self.clusters, self.n_clusters = _coded(table[cluster])
 
     def number(self, name: str) -> Array:
         """Return a column of numbers."""
@@ -82,7 +84,7 @@ class Rows:
             codes, names = pd.factorize(levels, sort=True)
             size = max(len(names), 1)
             labels = self.groups.loc[self.groups.index.repeat(size)].reset_index(drop=True)
-            level = np.tile(np.asarray(names, dtype=object), len(self.groups)) if len(names) else []
+            level = list(names) * len(self.groups)
             yield Division(self.group * size + codes, labels.assign(segment=segment, level=level), size)
 
     def rolled_up(self, roll: Callable[[Division], pd.DataFrame]) -> pd.DataFrame:
@@ -136,7 +138,7 @@ def statistics(
         if rows.clusters is not None:
             units = rows.units(division, is_valid, list(dict.fromkeys(vector)))
             group = units["group"].to_numpy()
-            sums["clusters"] = np.bincount(codes, minlength=size) + np.bincount(group, minlength=size)
+            sums["clusters"] = summed(np.ones(len(codes)), codes, size) + summed(np.ones(len(group)), group, size)
             for name, (a, b) in products.items():
                 sums[name] = sums[name] + summed((units[a] * units[b]).to_numpy(), group, size)
         return pd.DataFrame(sums)[np.bincount(division.codes, minlength=size) > 0]
@@ -156,11 +158,11 @@ def overlap(rows: Rows, ends: Mapping[str, str], is_now: npt.NDArray[np.bool_]) 
         now, earlier = (rows.units(division, is_valid & side, names) for side in (is_now, ~is_now))
         both = now.merge(earlier, on=["group", "cluster"], suffixes=("_now", "_earlier"))
         group = both["group"].to_numpy()
-        sums = {"pairs": np.bincount(group, minlength=size)}
+        sums = {"pairs": summed(np.ones(len(group)), group, size)}
         for name in ("xx", "xw", "wx", "ww"):
             product = both[f"{ends[name[0]]}_now"] * both[f"{ends[name[1]]}_earlier"]
             sums[name] = summed(product.to_numpy(), group, size)
-        table = pd.DataFrame(sums)
+        table = pd.DataFrame(sums).astype({"pairs": "int64"})
         return table[table["pairs"] > 0]
 
     return rows.rolled_up(roll)
@@ -247,7 +249,7 @@ def summed(numbers: Array, codes: Codes, size: int) -> Array:
     """Sum numbers by group, exactly up to the rounding of the result (see `reduce.sum_exactly`)."""
     whole = np.floor(numbers)
     if np.array_equal(whole, numbers):
-        return np.bincount(codes, weights=numbers, minlength=size)
+        return np.bincount(codes, weights=numbers, minlength=size).astype(np.float64)
     bits = _BITS - len(numbers).bit_length()
     scale = 2.0 ** (bits - frexp(float(np.abs(numbers).max()))[1])
     high = np.floor(numbers * scale)

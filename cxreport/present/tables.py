@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
+from cxreport.config import FactName
 from cxreport.present.markup import MOST_COLUMNS, Markdown, escape_markdown, pipe_table
 from cxreport.present.pack import ALL, Figure, MixRow, Pack, ShownKpi
-from cxreport.config import FactName
 
 MINUS = "\u2212"
 NO_FIGURE = "no figure"

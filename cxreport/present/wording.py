@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cxreport.config import FactName
 from cxreport.present import tables
 from cxreport.present.markup import Markdown, escape_markdown
 from cxreport.present.pack import ALL, Figure, MixRow, Pack, ShownKpi
-from cxreport.config import FactName
 
 # A shift of the mix explains a move when at least this part of it is mix.
 _MIX_EXPLAINS = 0.5

@@ -1,5 +1,6 @@
 """One published pack of the sample company and one of the real survey, made as a user makes them."""
 
+import fcntl
 import os
 import re
 import shlex
@@ -100,11 +101,21 @@ def lend_environment(root: Path, project: Project) -> bool:
 
 @pytest.fixture(scope="session")
 def pack(root, tmp_path_factory):
-    """The sample company's default report, from a bare clone to published, by the README's first command."""
-    project = copy_project(root, tmp_path_factory.mktemp("pack") / "project")
-    by_make = lend_environment(root, project)
-    stdout = run(project, "make report" if by_make else "cxreport run")
-    return Made(project, "monthly", "sample", Period.parse("2026-09"), stdout)
+    """The sample company's default report, from a bare clone to published, by the README's first command.
+
+    Test processes share it: the first one that needs it makes it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    printed = base / "pack" / "stdout"
+    with (base / "pack.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not printed.is_file():
+            project = copy_project(root, base / "pack" / "project")
+            by_make = lend_environment(root, project)
+            printed.write_text(run(project, "make report" if by_make else "cxreport run"))
+    project = Project(base / "pack" / "project")
+    return Made(project, "monthly", "sample", Period.parse("2026-09"), printed.read_text())
 
 
 @pytest.fixture(scope="session")
