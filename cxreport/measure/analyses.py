@@ -124,14 +124,14 @@ class Company:
         """Return the scored answers of a KPI, with columns beside the score and its scale."""
         wanted = dict.fromkeys([*columns, *kpi.where, *_SCALE, *([kpi.weight] if kpi.weight else [])])
         chosen = _matching(self.answers(months), kpi).filter(~nw.col("score").is_null())
-        return collect(chosen.select(*wanted))
+        return _collected(chosen.select(*wanted))
 
     def rows(self, table: TableName, columns: Sequence[str], since: pd.Timestamp | None = None) -> pd.DataFrame:
         """Return columns of a canonical table, dated from an instant on and before the period's end.
 
         Raises `UsageError` where nothing of the table was accepted.
         """
-        return collect(self._scan(table, since).select(*columns))
+        return _collected(self._scan(table, since).select(*columns))
 
     def rows_if_any(self, table: TableName, columns: Sequence[str], since: pd.Timestamp | None = None) -> pd.DataFrame:
         """Return what `rows` does, or a frame without rows."""
@@ -152,7 +152,7 @@ class Company:
         scored = answers.select("response_id", "period", "metric", "score", "responded_at").join(
             asked, on=["response_id", "period"]
         )
-        return collect(scored.filter(~nw.col("score").is_null(), ~nw.col("customer_id").is_null()).drop("period"))
+        return _collected(scored.filter(~nw.col("score").is_null(), ~nw.col("customer_id").is_null()).drop("period"))
 
     def _scan(self, table: TableName, since: pd.Timestamp | None = None) -> Frame:
         dated_by = TABLES[table].dated_by
@@ -327,6 +327,12 @@ def _unmatched(themes: Themes) -> list[str]:
     return []
 
 
+def _collected(frame: Frame) -> pd.DataFrame:
+    """Fetch rows in an order of their own: engines with several threads deliver them in any."""
+    rows = collect(frame)
+    return rows.sort_values(list(rows.columns), ignore_index=True)
+
+
 def _accepted_columns(project: Project, dataset: Dataset) -> set[str]:
     """Return the columns of wide answers, over all accepted months; none where nothing was accepted."""
     files = [
@@ -422,7 +428,7 @@ def _side_by_side(company: Company, kpi: Kpi, metrics: Sequence[str], months: in
     outcome = company.scores(kpi, about, months)
     is_driver = nw.col("metric").is_in(list(metrics)) | nw.col("question").is_in(list(metrics))
     asked = company.answers(months).filter(is_driver, ~nw.col("score").is_null())
-    answers = collect(asked.select("response_id", *_SCALE))
+    answers = _collected(asked.select("response_id", *_SCALE))
     answers["driver"] = answers["question"].where(answers["question"].isin(metrics), answers["metric"])
     drivers = answers.assign(good=_goodness(answers)).pivot_table(index="response_id", columns="driver", values="good")
     scores = (

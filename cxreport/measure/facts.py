@@ -224,6 +224,7 @@ def _with_values(people: Frame, subscriptions: Frame | None, start: datetime, en
             nw.col("ended_at").is_null() | (nw.col("ended_at") >= nw.lit(instant))
         )
         values = subscriptions.filter(lasts).group_by("customer_id").agg(nw.col("monthly_value").sum().alias(name))
+        values = values.with_columns(_money(name))
         people = people.join(values, on="customer_id", how="left")
     return people
 
@@ -254,6 +255,7 @@ def _with_orders(people: Frame, orders: Frame | None, period: Period, dataset: D
             *(nw.col(name).sum() for name in ("_orders", "_amount", "_recent", "_to_date")),
             *(nw.col(name).max() for name in ("_up", "_cross")),
         )
+        .with_columns(_money("_amount"), _money("_to_date"))
     )
     is_buyer, was_there = nw.col("_orders").fill_null(0.0) > 0, nw.col("_was_there")
     return (
@@ -268,6 +270,11 @@ def _with_orders(people: Frame, orders: Frame | None, period: Period, dataset: D
         )
         .drop("_orders", "_amount", "_recent", "_to_date", "_up", "_cross")
     )
+
+
+def _money(column: str) -> nw.Expr:
+    """Return a sum of amounts without what the order of rows left in its last digits, far below any coin."""
+    return nw.col(column).round(6)
 
 
 def _following(keys: list[str]) -> nw.Expr:
