@@ -3,6 +3,7 @@
 import narwhals as nw
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from cxreport.config import (
     ESTIMATES_FILE,
@@ -50,6 +51,12 @@ def measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
         When definitions name columns, tables or benchmarks that are not there or values that no row has, or a target
         is out of range.
     """
+    # Sums of several threads differ in their last digits from run to run.
+    with threadpool_limits(limits=1):
+        return _measure(project, report, period)
+
+
+def _measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
     kpis = load_kpis(project, report.kpis)
     segments = load_segments(project, dict.fromkeys([*report.segments, *report.mix_segments]))
     dataset = load_dataset(project, report.dataset)
@@ -193,7 +200,7 @@ def _add_benchmarks(
             )
             figures = rows.loc[totals, ["ci_low", "ci_high", "value"]].to_numpy(dtype=float)
             gaps = [gap_interval((low, high), value, best.value, best.half_width) for low, high, value in figures]
-            rows.loc[totals, ["gap_ci_low", "gap_ci_high"]] = gaps
+            rows.loc[totals, ["gap_ci_low", "gap_ci_high"]] = np.reshape(gaps, (len(totals), 2))
             notes += [f"benchmark {best.id} is stale"] if best.is_stale else []
         rows.loc[totals, "note"] = [joined(note, *notes) for note in rows.loc[totals, "note"]]
     return rows

@@ -37,7 +37,8 @@ def tickets(frame: Frame, contacts: Contacts, seen: Seen) -> Frame:
 
     A case is resolved at first contact when it is resolved, was not reopened, and the same customer opens no other
     case about the issue in the window after its resolution. A case whose window is not over when the newest case was
-    created has no answer, unless it was already reopened or followed by another; nor has a case without a customer.
+    created has no answer, even if it was already reopened or followed by another: counting the failures early and the
+    successes late would make the newest figures look worse than they are. Nor has a case without a customer.
     One contact means that, besides, no other case of any kind was opened and at most one reply was sent.
 
     Parameters
@@ -70,12 +71,11 @@ def tickets(frame: Frame, contacts: Contacts, seen: Seen) -> Frame:
     # A case that is followed while it is still open was not resolved by its first contact either.
     repeated = reopened | _is_before("_next_of_issue", closes)
     contacted = repeated | _is_before("_next_of_any", closes) | (nw.col("replies").fill_null(0) > 1)
-    is_over = closes <= nw.lit(seen.last_created)
-    answerable = ~nw.col("customer_id").is_null() & ~is_open
+    answerable = ~nw.col("customer_id").is_null() & (closes <= nw.lit(seen.last_created))
     until = nw.lit(seen.last_instant)
     return followed.with_columns(
-        first_contact_resolved=_flag(~repeated, where=answerable & (is_over | repeated)),
-        one_contact_resolved=_flag(~contacted, where=answerable & (is_over | contacted)),
+        first_contact_resolved=_flag(~repeated, where=answerable),
+        one_contact_resolved=_flag(~contacted, where=answerable),
         reopened=_flag(reopened, where=~is_open),
         reply_age_minutes=_when(nw.col("first_replied_at").is_null(), minutes_between(frame, "created_at", until)),
         age_minutes=_when(is_open, minutes_between(frame, "created_at", until)),

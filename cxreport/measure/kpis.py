@@ -121,7 +121,8 @@ def _reduced(
     if kpi.type != "survival" and kpi.open_cases != "censored":
         return reduce(frame, kpi, by, confidence, segments=segments)
     counts = survival_counts(frame, kpi, by, segments=segments)
-    at, quantiles = ([value for value in (asked,) if value is not None] for asked in (kpi.at, kpi.quantile))
+    is_curve = kpi.type == "survival"
+    at, quantiles = ([kpi.at or 0.0], []) if is_curve else ([], [kpi.quantile or 0.0])
     keys = [name for name in counts.columns if name not in {"duration", "events", "censored", "n_missing"}]
     figures = survival_by_group(counts, keys, at=at, quantiles=quantiles, confidence=confidence)
     missing = counts.groupby(keys, dropna=False, as_index=False)["n_missing"].first() if keys else counts.head(1)

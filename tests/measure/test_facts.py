@@ -71,6 +71,7 @@ def test_issue_is_resolved_at_first_contact_unless_the_customer_returns(load):
         ("much later", "a", "billing", "09-20", "09-21", 0, 2),
         ("reopened", "d", "billing", "09-01", "09-02", 1, 1),
         ("window open", "e", "billing", "09-28", "09-29", 0, 1),
+        ("failed early", "h", "billing", "09-28", "09-29", 1, 1),
         ("unresolved", "f", "billing", "09-01", "", 0, 1),
         ("nobody", None, "billing", "09-01", "09-02", 0, 1),
         ("newest", "g", "billing", "09-30", "", 0, 0),
@@ -81,10 +82,10 @@ def test_issue_is_resolved_at_first_contact_unless_the_customer_returns(load):
     first, single = found["first_contact_resolved"], found["one_contact_resolved"]
     assert first[["quiet", "again", "elsewhere", "other team", "much later"]].tolist() == [1, 1, 1, 1, 1]
     assert first[["followed", "reopened"]].tolist() == [0, 0]
-    assert first[["window open", "unresolved", "nobody", "newest"]].isna().all()
+    assert first[["window open", "failed early", "unresolved", "nobody", "newest"]].isna().all()
     assert single[["quiet", "again", "other team"]].tolist() == [1, 1, 1]
     assert single[["elsewhere", "followed", "reopened", "much later"]].tolist() == [0, 0, 0, 0]
-    assert found["reopened"].dropna().sum() == 1
+    assert found["reopened"].dropna().sum() == 2
     assert found["reopened"][["unresolved", "newest"]].isna().all()
 
 

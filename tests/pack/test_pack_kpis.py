@@ -88,8 +88,8 @@ class Company:
                 again = case.reopens > 0 or any(other.team == case.team for other in later)
                 more = again or bool(later) or case.replies > 1
                 is_over = case.closes <= newest
-                first[case.Index] = float(not again) if again or is_over else np.nan
-                one[case.Index] = float(not more) if more or is_over else np.nan
+                first[case.Index] = float(not again) if is_over else np.nan
+                one[case.Index] = float(not more) if is_over else np.nan
         open_for = (until - cases["created_at"]) // pd.Timedelta(minutes=1)
         return cases.assign(
             first=pd.Series(first, dtype=float).reindex(cases.index),
