@@ -17,6 +17,7 @@ TableName = Literal[
     "orders",
     "events",
     "mentions",
+    "aggregates",
     "employees",
 ]
 
@@ -26,7 +27,9 @@ WHOLE = pa.int64()
 INSTANT = pa.timestamp("us", tz="UTC")
 
 # Every canonical row says where it came from and what could not be read in it.
-_TRACE = {"source": TEXT, "source_row": WHOLE, "typing_fault": TEXT}
+# `source` is feed/file; `source_row` the line, sheet row or number of the object where the delivered record begins;
+# `updated_at` says which of several deliveries of one record is the newest, null where the tool does not tell.
+_TRACE = {"source": TEXT, "source_row": WHOLE, "updated_at": INSTANT, "typing_fault": TEXT}
 
 
 @dataclass(frozen=True)
@@ -211,11 +214,30 @@ TABLES: dict[TableName, Table] = {
             "network": TEXT,
             "language": TEXT,
             "rating": NUMBER,  # stars, 1-5; null for mentions without one
+            "sentiment": TEXT,  # positive | neutral | negative as the tool judged it; null where it does not
             "text": TEXT,  # personal data already masked
             **_TRACE,
         },
         key=("mention_id",),
         dated_by="posted_at",
+        segmented=True,
+    ),
+    "aggregates": Table(
+        grain="one figure that a tool had already added up: of a day or longer, for one value of its dimensions",
+        columns={
+            "aggregate_id": TEXT,
+            "started_at": INSTANT,  # first instant of the time it covers
+            "ended_at": INSTANT,  # first instant after it
+            "report": TEXT,  # what the tool calls the table
+            "dimension": TEXT,  # names of the dimensions, joined by " / "; null for a total
+            "level": TEXT,  # their values, joined by " / "
+            "channel": TEXT,
+            "name": TEXT,  # of the figure, in the tool's words
+            "value": NUMBER,  # shares 0-1, durations minutes
+            **_TRACE,
+        },
+        key=("aggregate_id",),
+        dated_by="started_at",
         segmented=True,
     ),
     "employees": Table(

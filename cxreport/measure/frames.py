@@ -18,7 +18,7 @@ from cxreport.sources.registry import find_adapter
 from cxreport.sources.staging import MAPPINGS
 
 # Where a row came from matters to the validator only.
-_TRACE = ("source", "source_row", "typing_fault")
+_TRACE = ("source", "source_row", "updated_at", "typing_fault")
 
 
 def accepted_months(project: Project, dataset: str) -> list[Period]:

@@ -1,12 +1,14 @@
 """What an adapter is: it recognises a tool's export, and turns one file of it into canonical tables."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
 
-from cxreport.sources.mapping import Mapping
+from cxreport.sources.files import DeliveredFile
+from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.mapping import FileForm, Mapping
 from cxreport.sources.records import Records
-from cxreport.sources.tables import Tables, build_tables
+from cxreport.sources.tables import Context, Tables, build_tables
 
 
 @dataclass(frozen=True)
@@ -16,21 +18,27 @@ class Delivery:
     Attributes
     ----------
     tables
-        Canonical tables without their `source`; `source_row` counts the file's data records from 1. Columns that the
-        schema does not know are segment columns.
+        Canonical tables without their `source`; `source_row` is the line, sheet row or object number where the record
+        begins. Columns that the schema does not know are segment columns.
     rows
         Data records in the file.
     columns
         The file's column names in its order.
+    notes
+        What was left out, and why; no data.
     """
 
     tables: Tables
     rows: int
     columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
-class Adapter(Protocol):
+class Adapter(ABC):
     """Reads the exports of one tool; other packages register an instance under the entry point `cxreport.adapters`.
+
+    A tool needs `sniff` and `records`; `standard` places what the tool always calls the same, and `refine` adds what no
+    mapping can say.
 
     Attributes
     ----------
@@ -40,36 +48,65 @@ class Adapter(Protocol):
         Whether it can read nothing without one.
     """
 
-    @property
-    def mapping_model(self) -> type[Mapping]: ...
+    mapping_model: ClassVar[type[Mapping]] = Mapping
+    needs_mapping: ClassVar[bool] = False
 
-    @property
-    def needs_mapping(self) -> bool: ...
+    @abstractmethod
+    def sniff(self, glimpse: Glimpse) -> Recognised | None:
+        """Return what export of this tool the file looks like, or `None`; never raises."""
 
-    def sniff(self, path: Path) -> bool:
-        """Whether the file looks like this tool's export; never raises."""
-        ...
+    @abstractmethod
+    def records(self, file: DeliveredFile, form: FileForm) -> Records:
+        """Read one file; `form` is what the mapping says about opening it.
 
-    def read(self, path: Path, mapping: Mapping | None, time_zone: str) -> Delivery:
-        """Read one file; raises `UnreadableFileError` with everything that is wrong with it.
-
-        `mapping` is the feed's, an instance of `mapping_model`, or `None` where it has none. `time_zone` is the
-        dataset's, for local times.
+        Raises `UnreadableFileError` with everything that is wrong with the file.
         """
-        ...
+
+    def standard(self, records: Records) -> Mapping | None:  # noqa: ARG002 - for adapters that have one
+        """Return where the tool's own columns of these records belong, or `None` where the tool has none."""
+        return None
+
+    def refine(self, tables: Tables, records: Records) -> Tables:  # noqa: ARG002 - for adapters that have more to say
+        """Return the tables with what no mapping can express."""
+        return tables
+
+    def read(self, file: DeliveredFile, mapping: Mapping | None, context: Context) -> Delivery:
+        """Read one file into canonical tables; `mapping` is the feed's, an instance of `mapping_model`, if it has one.
+
+        Raises `UnreadableFileError`.
+        """
+        records = self.records(file, mapping.file if mapping else FileForm())
+        whole = over_standard(mapping, self.standard(records))
+        tables = self.refine(build_tables(records, whole, context), records)
+        return Delivery(tables, records.rows, records.header, records.notes)
 
 
-def deliver(records: Records, mapping: Mapping, time_zone: str) -> Delivery:
-    """Build what a mapping makes of a file's records; raises `UnreadableFileError` for missing columns."""
-    return Delivery(build_tables(records, mapping, time_zone), records.rows, records.header)
+def over_standard(mapping: Mapping | None, standard: Mapping | None) -> Mapping:
+    """Return a tool's standard mapping with a feed's own over it: column by column, and question by question.
 
-
-def over_standard(mapping: Mapping | None, standard: Mapping) -> Mapping:
-    """Return a tool's standard mapping with a feed's own fields and time zone put over it."""
-    if mapping is None:
-        return standard
+    Columns that the feed's own mapping places are the feed's alone; its batteries come before the standard ones, of
+    which those whose questions it names, or whose columns it reads, are left out.
+    """
+    if mapping is None or standard is None:
+        return mapping or standard or Mapping()
     tables = {
         name: mapping.tables[name].over(fields) if name in mapping.tables else fields
         for name, fields in standard.tables.items()
     }
-    return mapping.model_copy(update={"tables": mapping.tables | tables})
+    named = {key for battery in mapping.batteries for key in battery.questions}
+    read = {question.column for battery in mapping.batteries for question in battery.questions.values()}
+    kept = [
+        battery
+        for battery in standard.batteries
+        if named.isdisjoint(battery.questions)
+        and read.isdisjoint(question.column for question in battery.questions.values())
+    ]
+    return mapping.model_copy(
+        update={
+            "time_zone": mapping.time_zone or standard.time_zone,
+            "tables": mapping.tables | tables,
+            "missing": standard.missing | mapping.missing,
+            "batteries": [*mapping.batteries, *kept],
+            "real_answers": standard.real_answers | mapping.real_answers,
+        }
+    )

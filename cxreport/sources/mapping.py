@@ -1,6 +1,6 @@
 """Mappings: YAML files in `reports/datasets/mappings/` that say which delivered column is which canonical one.
 
-`Mapping` serves every adapter; `FileMapping` adds how to open any file, for the adapter `mapped`.
+`Mapping` serves every adapter; `FileMapping` is for the adapter `mapped`, which knows nothing else.
 """
 # ruff: noqa: RUF012 - pydantic copies a default for every instance
 
@@ -16,12 +16,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from cxreport.config import Definition, Scale
 from cxreport.errors import listed, nearest
-from cxreport.schema import INSTANT, TABLES, TableName
+from cxreport.schema import INSTANT, NUMBER, TABLES, TEXT, TableName
+from cxreport.sources.files import UTF_8
+from cxreport.sources.values import UNIX, Unit
 
 Metric = Literal["nps", "csat", "ces_v1", "ces_v2", "success", "effort", "emotion", "item"]
 
 BLANK, UNREADABLE = "blank", "unreadable"  # reasons for a missing score
-_TRACE = ("source", "source_row", "typing_fault")
+_TRACE = ("source", "source_row", "updated_at", "typing_fault")
 _PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 _PADDING = re.compile(r"(?:.?[<>^])?\d*")
 _A_DAY = datetime(2026, 9, 23, 14, 5, 6, tzinfo=UTC)
@@ -46,6 +48,8 @@ def known_zone(name: str) -> str:
 
 
 def _whole_date(form: str) -> str:
+    if form in UNIX:
+        return form
     try:
         survives = datetime.strptime(_A_DAY.strftime(form), form).date() == _A_DAY.date()  # noqa: DTZ007 - a date
     except ValueError:
@@ -78,8 +82,11 @@ class Origin(Definition):
     - `template`: text with columns in braces, padded as in `2017-05-{INTDATE:0>2}`; null when one of them is blank
     - `labels`: delivered code to stored value; a code without a label is a typing fault
     - `missing`: codes that mean that there is no value
-    - `formats`: `strptime` formats of an instant, tried in turn; `time_zone` for local times of this column alone
-    - `decimal`: the decimal mark of a number
+    - `formats`: `strptime` formats of an instant, tried in turn, or `unix`, `unix_ms`, `unix_us` for seconds,
+      thousandths and millionths since 1970; `time_zone` for local times of this column alone
+    - `decimal`: the decimal mark of a number, `grouping` the mark between its thousands, `percent` for `6.5%` as 0.065
+    - `unit`: of a duration in the file; it is stored in minutes
+    - `keep`: `hash` stores a keyed hash instead of the value, `email` one of the normalised address
     - `optional`: the column may be absent from a file and is then null
     """
 
@@ -91,6 +98,10 @@ class Origin(Definition):
     formats: list[DateFormat] = []
     time_zone: Zone | None = None
     decimal: Literal[".", ","] = "."
+    grouping: Literal[",", ".", " ", "'"] | None = None
+    percent: bool = False
+    unit: Unit = "minutes"
+    keep: Literal["email", "hash"] | None = None
     optional: bool = False
 
     @model_validator(mode="before")
@@ -107,6 +118,8 @@ class Origin(Definition):
                 raise ValueError("`template` names no column in braces; use `constant` for a fixed text")
             if wrong := [padding for _, padding in self.placeholders if not _PADDING.fullmatch(padding)]:
                 raise ValueError(f"`template` pads with {listed(wrong)}; write for example `0>2`")
+        if self.grouping == self.decimal:
+            raise ValueError("`grouping` and `decimal` are the same mark")
         return self
 
     @property
@@ -126,18 +139,39 @@ class Origin(Definition):
 
 
 class Fields(Definition):
-    """One canonical table: its columns, and segment columns that follow them as text."""
+    """One canonical table: its columns, and segment columns that follow them as text.
+
+    - `only_if`: delivered column to the values with which a record is a row of this table, any value when none is
+      listed; other records are no rows of it, and are counted
+    - `updated`: when the record was last changed; of several deliveries of one key the newest is the one that counts
+    - `keys`: further keys of a customer, such as `email`, by which other sources' rows find it; for `customers` only
+    """
 
     columns: dict[str, Origin] = {}
     segments: dict[str, Origin] = {}
+    only_if: dict[str, list[Code]] = {}
+    updated: Origin | None = None
+    keys: dict[str, Origin] = {}
 
     @property
     def origins(self) -> dict[str, Origin]:
+        """The origins of everything that is stored."""
         return self.columns | self.segments
+
+    @property
+    def every_origin(self) -> list[Origin]:
+        """All origins, those of what is used and not stored included."""
+        return [*self.origins.values(), *self.keys.values(), *([self.updated] if self.updated else [])]
 
     def over(self, standard: Self) -> Self:
         """Return a tool's standard fields with these put over them."""
-        return type(self)(columns=standard.columns | self.columns, segments=standard.segments | self.segments)
+        return type(self)(
+            columns=standard.columns | self.columns,
+            segments=standard.segments | self.segments,
+            only_if=standard.only_if | self.only_if,
+            updated=self.updated or standard.updated,
+            keys=standard.keys | self.keys,
+        )
 
 
 # --- questions -----------------------------------------------------------------------------------
@@ -186,15 +220,34 @@ class RealValues(Definition):
 # --- whole mappings ------------------------------------------------------------------------------
 
 
+class FileForm(Definition):
+    """How to open a file: `encoding` and `delimiter` for text, `sheet` for a workbook (the first when absent).
+
+    `format` is the adapter's to know, or told by the file's content, where it is absent. `skip` counts the lines, or
+    rows of a sheet, above the header. `query` is SQL over the file, which it calls `delivered`.
+    """
+
+    format: Literal["csv", "tsv", "workbook", "parquet", "json", "spss", "sql"] | None = None
+    encoding: Encoding = UTF_8
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    sheet: str | None = None
+    skip: int = Field(default=0, ge=0)
+    query: str | None = None
+
+
 class Mapping(Definition):
     """What a feed's columns mean.
 
+    - `draft`: written by `cxreport ingest` and not yet reviewed; a feed with such a mapping is not read
+    - `file`: how to open the file, where the adapter cannot know
     - `time_zone`: zone of local times when the file states none; the dataset's zone when absent
     - `tables`: canonical table to its fields; `answers` come from `questions`
     - `missing`: codes of all questions, each with its reason; a battery's and a question's own go first
     - `real_answers`: columns that tell real answers from previews, tests and unfinished ones, which are kept but marked
     """
 
+    draft: bool = False
+    file: FileForm = FileForm()
     time_zone: Zone | None = None
     tables: dict[TableName, Fields] = {}
     missing: dict[Code, str] = {}
@@ -227,19 +280,8 @@ class SurveyMapping(Mapping):
         return self
 
 
-class FileForm(Definition):
-    """How to open a file: `encoding` and `delimiter` for text, `sheet` for a workbook (the first when absent)."""
-
-    format: Literal["csv", "tsv", "xlsx", "parquet"] = "csv"
-    encoding: Encoding = "utf-8-sig"
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    sheet: str | None = None
-
-
 class FileMapping(Mapping):
     """A mapping of any file, for the adapter `mapped`."""
-
-    file: FileForm = FileForm()
 
     @model_validator(mode="after")
     def _places_its_tables(self) -> Self:
@@ -266,6 +308,11 @@ def _misfits(name: TableName, fields: Fields) -> Iterable[str]:
             yield f"`{name}` has no column `{column}`{nearest(column, known)}"
         else:
             yield from _mistyped(name, column, origin, known[column])
+    if fields.keys and name != "customers":
+        yield f"`keys` are for `customers`, not for `{name}`"
+    yield from (f"`keys` of `{name}`: `{key}` needs `keep`" for key, origin in fields.keys.items() if not origin.keep)
+    if fields.updated and not fields.updated.formats:
+        yield f'`updated` of `{name}` is a date: give `formats`, for example ["%Y-%m-%d"]'
     if fields.segments and not TABLES[name].segmented:
         yield f"`{name}` carries no segment columns"
     for column in fields.segments:
@@ -278,3 +325,9 @@ def _mistyped(name: TableName, column: str, origin: Origin, kind: pa.DataType) -
         yield f'`{name}.{column}` is a date: give `formats`, for example ["%Y-%m-%d"]'
     if kind != INSTANT and (origin.formats or origin.time_zone):
         yield f"`{name}.{column}` is no date, remove `formats` and `time_zone`"
+    if kind != NUMBER and (origin.grouping or origin.percent):
+        yield f"`{name}.{column}` is no number with decimals, remove `grouping` and `percent`"
+    if origin.unit != "minutes" and not column.endswith("_minutes"):
+        yield f"`{name}.{column}` is no duration, remove `unit`"
+    if origin.keep and kind != TEXT:
+        yield f"`{name}.{column}` is no text, remove `keep`"

@@ -5,9 +5,14 @@ markers. Any run of seven and more digits is masked, whatever it is: hiding an o
 a telephone number. Dates with a four-digit year stay.
 """
 
+import hashlib
+import hmac
 import re
+from typing import Literal
 
 import pandas as pd
+
+from cxreport.errors import DefinitionError
 
 E_MAIL, PHONE, CARD, IBAN = "[e-mail]", "[phone]", "[card]", "[IBAN]"
 
@@ -42,6 +47,25 @@ def mask(text: str) -> str:
 def mask_series(texts: "pd.Series[str]") -> "pd.Series[str]":
     """Mask every text of a column; nulls stay null."""
     return texts.map(mask, na_action="ignore").astype("str")
+
+
+def kept(texts: "pd.Series[str]", how: Literal["email", "hash"], secret: bytes | None) -> "pd.Series[str]":
+    """Return what is kept of identifiers: a keyed hash (HMAC-SHA256, 32 hex digits), of addresses after normalising.
+
+    Addresses are compared without case and outer white space. Raises `DefinitionError` without a secret: a hash
+    without a key can be undone by hashing every known address.
+    """
+    if secret is None:
+        raise DefinitionError(
+            found="a mapping keeps hashes of personal identifiers, and no key for them is set",
+            expected="a secret of the company in the environment variable CXREPORT_HASH_KEY, the same in every run",
+            do="set it to a long random text that is kept outside the project",
+        )
+    key = secret
+    normal = texts.str.strip().str.casefold() if how == "email" else texts
+    return normal.map(
+        lambda text: hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32], na_action="ignore"
+    ).astype("str")
 
 
 def _number_marker(match: re.Match[str]) -> str:

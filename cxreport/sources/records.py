@@ -3,34 +3,26 @@
 import csv
 import difflib
 import io
+import json
 import re
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
-from pathlib import Path
 from typing import Any
 
-import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cxreport.sources.files import UTF_8, DeliveredFile, UnreadableFileError, kind_of
 from cxreport.sources.values import stripped
+from cxreport.sources.workbooks import as_text, read_sheet, trimmed
 
 _LONG_NUMBER = re.compile(r"\d{4}")
-UTF_8 = "utf-8-sig"  # reads UTF-8 with and without a byte order mark
+_LONGEST_CELL = 16 << 20
 
+Row = tuple[int, list[str]]  # the line on which a record begins, and its cells
 
-class UnreadableFileError(Exception):
-    """A delivered file cannot be used; `ingest` gathers these of all files into one `GateError`.
-
-    `problems` are sentences without the file's name, raw values or personal data.
-    """
-
-    def __init__(self, *problems: str) -> None:
-        self.problems = problems
-        super().__init__("; ".join(problems))
+csv.field_size_limit(_LONGEST_CELL)  # a whole article in one cell is usual for mentions
 
 
 @dataclass(frozen=True)
@@ -42,18 +34,32 @@ class Records:
     header
         Column names in the order of the file; names may repeat.
     cells
-        One sequence of cells per column; the position in it plus 1 is the `source_row`.
+        One sequence of cells per column.
+    lines
+        Where each record begins: the line of a text file, the row of a sheet, the number of an object; the
+        `source_row` of what is made of it.
     ragged
         Position to reason, for records whose cells do not line up with the header; their cells are all blank.
     zones
         Time zones that the file itself states, by column.
+    titles
+        What the file says a column asks, by column, for drafts of mappings.
+    notes
+        What was left out of the records and why, for example the lines of a report's footer; no data.
     """
 
     header: tuple[str, ...]
     cells: tuple[Sequence[str | None], ...]
-    rows: int
+    lines: Sequence[int]
     ragged: dict[int, str] = field(default_factory=dict)
     zones: dict[str, str] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many records there are."""
+        return len(self.lines)
 
     def text(self, column: str) -> "pd.Series[str]":
         """Return a column as stripped text with nulls for blanks."""
@@ -75,114 +81,107 @@ class Records:
             raise UnreadableFileError(*problems)
 
 
-# --- delimited text ------------------------------------------------------------------------------
-
-
-def csv_rows(path: Path, encoding: str = UTF_8, delimiter: str = ",") -> list[list[str]]:
-    """Read all records of a delimited file; a record may span lines, and lines without any text are no records.
-
-    Raises `UnreadableFileError` for a wrong encoding or broken quotes.
-    """
-    try:
-        text = path.read_bytes().decode(encoding)
-    except UnicodeDecodeError:
-        raise UnreadableFileError(f"the text is not encoded in `{_plain(encoding)}`") from None
-    return _split(text, delimiter)
-
-
-def first_rows(path: Path, count: int) -> list[list[str]]:
-    """Return the first records of what may be a comma-separated file, for recognising it; never raises."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(262_144).decode(UTF_8, errors="replace")
-        return [row for row, _ in zip(csv.reader(io.StringIO(start, newline="")), range(count), strict=False)]
-    except (OSError, csv.Error):
-        return []
-
-
-def from_rows(header: Sequence[str], rows: Sequence[list[str]]) -> Records:
+def from_rows(header: Sequence[str], rows: Sequence[Row]) -> Records:
     """Turn rows into records; cells of a record that is longer or shorter than the header are blanked, not guessed."""
     names = tuple(name.strip() for name in header)
     width = len(names)
     ragged = {
         at: f"record has {len(row)} cells where the header has {width}"
-        for at, row in enumerate(rows)
+        for at, (_, row) in enumerate(rows)
         if len(row) != width
     }
     blank = [""] * width
-    lined_up = [blank if at in ragged else row for at, row in enumerate(rows)] if ragged else rows
+    lined_up = [blank if at in ragged else row for at, (_, row) in enumerate(rows)]
     cells = tuple(zip(*lined_up, strict=True)) if lined_up else ((),) * width
-    return Records(names, cells, len(rows), ragged)
+    return Records(names, cells, [line for line, _ in rows], ragged)
 
 
-def read_csv(path: Path, encoding: str = UTF_8, delimiter: str = ",") -> Records:
-    """Read a delimited file with one header row; raises `UnreadableFileError`."""
-    rows = csv_rows(path, encoding, delimiter)
-    if not rows:
-        raise UnreadableFileError("the file is empty, it has not even a header")
-    return from_rows(rows[0], rows[1:])
+# --- delimited text ------------------------------------------------------------------------------
 
 
-def _split(text: str, delimiter: str) -> list[list[str]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+def csv_rows(file: DeliveredFile, encoding: str = UTF_8, delimiter: str = ",") -> list[Row]:
+    """Read all records of a delimited file; a record may span lines, and lines without any text are no records.
+
+    Raises `UnreadableFileError` for a wrong encoding or broken quotes.
+    """
+    reader = csv.reader(io.StringIO(file.text(encoding), newline=""), delimiter=delimiter, strict=True)
+    rows: list[Row] = []
+    line = 1
     try:
-        return [row for row in reader if any(row)]
+        for row in reader:
+            if any(row):
+                rows.append((line, row))
+            line = reader.line_num + 1
     except csv.Error:
         raise UnreadableFileError(f"the quotes do not close properly, see line {reader.line_num}") from None
+    return rows
 
 
-# --- workbooks and Parquet -----------------------------------------------------------------------
+def read_csv(file: DeliveredFile, encoding: str = UTF_8, delimiter: str = ",") -> Records:
+    """Read a delimited file with one header row; raises `UnreadableFileError`."""
+    return _headed(csv_rows(file, encoding, delimiter))
 
 
-def read_xlsx(path: Path, sheet: str | None = None) -> Records:
+# --- workbooks, Parquet, JSON --------------------------------------------------------------------
+
+
+def sheet_rows(file: DeliveredFile, sheet: str | None = None) -> list[Row]:
+    """Read all rows of a sheet that hold anything, each with its row number; raises `UnreadableFileError`."""
+    rows = trimmed(read_sheet(file, sheet))
+    return [(number, row) for number, row in enumerate(rows, start=1) if any(row)]
+
+
+def read_workbook(file: DeliveredFile, sheet: str | None = None) -> Records:
     """Read one sheet (the first when none is named) with one header row; raises `UnreadableFileError`."""
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError):
-        raise UnreadableFileError("the file is no XLSX workbook") from None
-    try:
-        if sheet is not None and sheet not in book.sheetnames:
-            raise UnreadableFileError(f"no sheet `{sheet}`{_nearest(sheet, book.sheetnames)}")
-        page = book[sheet] if sheet is not None else book.worksheets[0]
-        rows = [[as_text(value) for value in row] for row in page.iter_rows(values_only=True)]
-    finally:
-        book.close()
-    filled = [row for row in rows if any(row)]
-    if not filled:
-        raise UnreadableFileError("the sheet is empty, it has not even a header")
-    # Cells have addresses, so a row that ends early is not ragged.
-    width = max(map(len, filled))
-    header, *data = [row + [""] * (width - len(row)) for row in filled]
-    return from_rows(header, data)
+    return _headed(sheet_rows(file, sheet))
 
 
-def read_parquet(path: Path) -> Records:
+def table_rows(file: DeliveredFile, encoding: str = UTF_8, delimiter: str = ",", sheet: str | None = None) -> list[Row]:
+    """Read the rows of a tool's table, delivered as delimited text or as a workbook; raises `UnreadableFileError`."""
+    return sheet_rows(file, sheet) if kind_of(file) == "workbook" else csv_rows(file, encoding, delimiter)
+
+
+def read_table(file: DeliveredFile, encoding: str = UTF_8, delimiter: str = ",", sheet: str | None = None) -> Records:
+    """Read a table with one header row, delivered as delimited text or as a workbook; raises `UnreadableFileError`."""
+    return _headed(table_rows(file, encoding, delimiter, sheet))
+
+
+def read_parquet(file: DeliveredFile) -> Records:
     """Read a Parquet file, every value rendered as text; raises `UnreadableFileError`."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(pa.BufferReader(file.content()))
     except (pa.ArrowException, OSError):
         raise UnreadableFileError("the file is no Parquet file") from None
     cells = tuple([as_text(value) for value in column.to_pylist()] for column in table.columns)
-    return Records(tuple(table.column_names), cells, table.num_rows)
+    return Records(tuple(table.column_names), cells, range(1, table.num_rows + 1))
 
 
-def as_text(value: Any) -> str:
-    """Render a typed cell exactly; whole numbers without `.0`, times as ISO with a space.
+def from_objects(objects: Sequence[dict[str, Any]]) -> Records:
+    """Turn JSON objects into records: nested keys are joined by a point, lists stay JSON text, null is blank.
 
-    >>> as_text(7.0), as_text(0.1), as_text(datetime(2026, 9, 1, 8, 30)), as_text(None)
-    ('7', '0.1', '2026-09-01 08:30:00', '')
+    >>> from_objects([{"id": 7, "via": {"channel": "web"}, "tags": ["a"]}]).header
+    ('id', 'via.channel', 'tags')
     """
-    if value is None or value != value:  # noqa: PLR0124 - a float that is no number is a blank
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value)
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    return str(value)
+    flat = [dict(_flattened(found)) for found in objects]
+    names = tuple(dict.fromkeys(name for found in flat for name in found))
+    cells = tuple([found.get(name, "") for found in flat] for name in names)
+    return Records(names, cells, range(1, len(flat) + 1))
+
+
+def _flattened(found: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in found.items():
+        if isinstance(value, dict):
+            yield from _flattened(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            yield prefix + key, json.dumps(value, ensure_ascii=False)
+        else:
+            yield prefix + key, as_text(value)
+
+
+def _headed(rows: Sequence[Row]) -> Records:
+    if not rows:
+        raise UnreadableFileError("the file is empty, it has not even a header")
+    return from_rows(rows[0][1], rows[1:])
 
 
 def _nearest(wanted: str, present: Sequence[str]) -> str:
@@ -194,7 +193,3 @@ def _nearest(wanted: str, present: Sequence[str]) -> str:
     by_lower = {name.lower(): name for name in names}
     close = difflib.get_close_matches(wanted.lower(), by_lower, n=1, cutoff=0.6)
     return f", did you mean `{by_lower[close[0]]}`?" if close else ""
-
-
-def _plain(encoding: str) -> str:
-    return "utf-8" if encoding == UTF_8 else encoding

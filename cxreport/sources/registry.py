@@ -1,20 +1,22 @@
 """The adapters by name: those of this package, and those that other packages register as entry points."""
 
+from importlib import import_module
 from importlib.metadata import entry_points
-from pathlib import Path
 
 from cxreport.errors import DefinitionError, listed, nearest
-from cxreport.sources import mapped, qualtrics, salesforce, zendesk
 from cxreport.sources.adapter import Adapter
+from cxreport.sources.files import DeliveredFile
+from cxreport.sources.glimpse import Glimpse, Recognised
 
 ENTRY_POINTS = "cxreport.adapters"
 
-BUILT_IN: dict[str, Adapter] = {
-    "qualtrics": qualtrics.ADAPTER,
-    "zendesk": zendesk.ADAPTER,
-    "salesforce": salesforce.ADAPTER,
-    "mapped": mapped.ADAPTER,
-}
+# Each a module of `cxreport.sources.tools` with its ADAPTER.
+BUILT_IN = (
+    "mapped",
+    "qualtrics",
+    "salesforce",
+    "zendesk",
+)
 
 
 def adapter_names() -> list[str]:
@@ -25,7 +27,8 @@ def adapter_names() -> list[str]:
 def find_adapter(name: str) -> Adapter:
     """Return an adapter, a built-in one first; raises `DefinitionError` for an unknown name."""
     if name in BUILT_IN:
-        return BUILT_IN[name]
+        built_in: Adapter = import_module(f"cxreport.sources.tools.{name}").ADAPTER
+        return built_in
     for entry in entry_points(group=ENTRY_POINTS, name=name):
         adapter: Adapter = entry.load()
         return adapter
@@ -37,6 +40,12 @@ def find_adapter(name: str) -> Adapter:
     )
 
 
-def sniff(path: Path) -> str | None:
-    """Return the name of the first adapter, in alphabetical order, that recognises a file, or `None`."""
-    return next((name for name in adapter_names() if find_adapter(name).sniff(path)), None)
+def recognise(file: DeliveredFile) -> dict[str, Recognised]:
+    """Return what each adapter that recognises a file takes it for, by the adapter's name, sorted.
+
+    Those that are certain silence those that are not.
+    """
+    glimpse = Glimpse(file)
+    found = {name: taken for name in adapter_names() if (taken := find_adapter(name).sniff(glimpse))}
+    certain = {name: taken for name, taken in found.items() if taken.certain}
+    return certain or found

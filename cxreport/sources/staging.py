@@ -1,7 +1,7 @@
 """Stage a dataset: every delivered file of every feed becomes rows of canonical tables, or nothing is staged."""
 
-import hashlib
 import json
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -19,12 +19,14 @@ from cxreport.errors import DefinitionError, GateError, UsageError, listed
 from cxreport.periods import Period
 from cxreport.schema import TABLES, TableName
 from cxreport.sources.adapter import Adapter, Delivery
+from cxreport.sources.files import DeliveredFile, UnreadableFileError, opened
 from cxreport.sources.mapping import Mapping
-from cxreport.sources.records import UnreadableFileError
-from cxreport.sources.registry import find_adapter, sniff
+from cxreport.sources.registry import find_adapter, recognise
+from cxreport.sources.tables import Context
 
 FEEDS_FILE = "feeds.json"
 MAPPINGS = "mappings"
+HASH_KEY = "CXREPORT_HASH_KEY"  # environment variable with the company's secret for keyed hashes
 
 
 def ingest(project: Project, dataset: Dataset) -> dict[str, int]:
@@ -39,7 +41,9 @@ def ingest(project: Project, dataset: Dataset) -> dict[str, int]:
     """
     readers = _readers(project, dataset)
     problems = _Problems()
-    delivered = [_read(project, dataset, reader, problems) for reader in readers]
+    secret = os.environ.get(HASH_KEY)
+    context = Context(dataset.time_zone, secret.encode() if secret else None)
+    delivered = [_read(project, dataset, reader, context, problems) for reader in readers]
     problems.stop()
     folder = project.staged(dataset.id)
     aside = folder.with_name(f".{folder.name}.new")
@@ -145,7 +149,14 @@ def _readers(project: Project, dataset: Dataset) -> list[_Reader]:
 
 def _mapping(project: Project, feed: Feed, adapter: Adapter) -> Mapping | None:
     if feed.mapping is not None:
-        return config.load_yaml(project.datasets / MAPPINGS / feed.mapping, adapter.mapping_model, project)
+        mapping: Mapping = config.load_yaml(project.datasets / MAPPINGS / feed.mapping, adapter.mapping_model, project)
+        if mapping.draft:
+            raise DefinitionError(
+                found=f"the mapping `{feed.mapping}` of feed `{feed.id}` is a draft",
+                expected="a mapping that somebody who knows the survey or tool has reviewed",
+                do="correct it, then remove its line `draft: true`",
+            )
+        return mapping
     if adapter.needs_mapping:
         raise DefinitionError(
             found=f"feed `{feed.id}` has no `mapping`",
@@ -155,34 +166,44 @@ def _mapping(project: Project, feed: Feed, adapter: Adapter) -> Mapping | None:
     return None
 
 
-def _read(project: Project, dataset: Dataset, reader: _Reader, problems: "_Problems") -> list[_File]:
+def _read(project: Project, dataset: Dataset, reader: _Reader, context: Context, problems: "_Problems") -> list[_File]:
     feed = reader.feed
     paths = sorted(path for path in (project.root / dataset.raw).glob(feed.files) if path.is_file())
     if not paths:
         problems.add(feed, f"no file matches `{feed.files}` in `{dataset.raw}`")
     files: list[_File] = []
-    for path in paths:
+    names: list[str] = []
+    for file in _opened(paths, feed, problems):
+        names.append(file.name)
         try:
-            delivery = reader.adapter.read(path, reader.mapping, dataset.time_zone)
+            delivery = reader.adapter.read(file, reader.mapping, context)
         except UnreadableFileError as error:
-            for problem in _explained(path, reader, error):
-                problems.add(feed, problem, path.name)
+            for problem in _explained(file, reader, error):
+                problems.add(feed, problem, file.name)
         else:
-            files.append(_File(path.name, hashlib.sha256(path.read_bytes()).hexdigest(), delivery))
-    names = [path.name for path in paths]
+            files.append(_File(file.name, file.sha256, delivery))
     if len(set(names)) < len(names):
         problems.add(feed, "two files have the same name, so that rows could not be traced to one of them")
-    if files and len(files) == len(paths) and not any(file.delivery.rows for file in files):
+    if files and len(files) == len(names) and not any(file.delivery.rows for file in files):
         problems.add(feed, "the files hold no data rows")
     return files
 
 
-def _explained(path: Path, reader: _Reader, error: UnreadableFileError) -> Iterable[str]:
+def _opened(paths: Iterable[Path], feed: Feed, problems: "_Problems") -> Iterator[DeliveredFile]:
+    for path in paths:
+        try:
+            yield from opened(path)
+        except UnreadableFileError as error:
+            for problem in error.problems:
+                problems.add(feed, problem, path.name)
+
+
+def _explained(file: DeliveredFile, reader: _Reader, error: UnreadableFileError) -> Iterable[str]:
     """Return what is wrong with a file; that it is another tool's export explains everything else."""
-    other = sniff(path)
-    if other is None or reader.adapter.sniff(path):
+    found = recognise(file)
+    if not found or reader.feed.adapter in found:
         return error.problems
-    return [f"the file looks like an export for the adapter `{other}`, not `{reader.feed.adapter}`"]
+    return [f"the file looks like an export for the adapter {listed(found)}, not `{reader.feed.adapter}`"]
 
 
 @dataclass
@@ -234,7 +255,13 @@ def _write_table(name: TableName, parts: list[pd.DataFrame], folder: Path) -> in
 def _about(reader: _Reader, files: list[_File]) -> dict[str, Any]:
     """Describe a feed's delivery, so that a later one can be compared with it."""
     described = [
-        {"name": file.name, "sha256": file.sha256, "rows": file.delivery.rows, "columns": list(file.delivery.columns)}
+        {
+            "name": file.name,
+            "sha256": file.sha256,
+            "rows": file.delivery.rows,
+            "columns": list(file.delivery.columns),
+            "notes": list(file.delivery.notes),
+        }
         for file in files
     ]
     return {

@@ -1,6 +1,7 @@
 """Build canonical tables from a file's records and a mapping."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -8,8 +9,9 @@ import pandas as pd
 
 from cxreport.schema import INSTANT, NUMBER, TABLES, TEXT, WHOLE, TableName
 from cxreport.sources import privacy, values
+from cxreport.sources.files import UnreadableFileError
 from cxreport.sources.mapping import BLANK, UNREADABLE, Battery, Fields, Mapping, Origin, Question
-from cxreport.sources.records import Records, UnreadableFileError
+from cxreport.sources.records import Records
 
 Tables = dict[TableName, pd.DataFrame]
 
@@ -19,24 +21,41 @@ _DTYPES = {TEXT: "str", NUMBER: "float64", WHOLE: "Int64", INSTANT: "datetime64[
 _PERSONAL = ("comment", "text")  # free text, masked before it is stored
 
 
-def build_tables(records: Records, mapping: Mapping, time_zone: str) -> Tables:
+@dataclass(frozen=True)
+class Context:
+    """What a dataset says to every adapter.
+
+    Attributes
+    ----------
+    time_zone
+        The zone of local times of which neither the file nor the mapping states one.
+    secret
+        The key of all keyed hashes; `None` where the company has not set one.
+    """
+
+    time_zone: str
+    secret: bytes | None = None
+
+
+def build_tables(records: Records, mapping: Mapping, context: Context) -> Tables:
     """Return the canonical tables of one file, without their `source`.
 
-    Every record becomes one row of each table of the mapping, whatever is wrong with it: unreadable values are null
-    and named in `typing_fault`. `answers` has one row per question asked or answered.
-    `time_zone` is the dataset's, for local times of which neither the file nor the mapping states the zone.
-    Raises `UnreadableFileError` with all columns that are missing.
+    Every record becomes one row of each table of the mapping, unless `only_if` says that it is none, whatever is wrong
+    with it: unreadable values are null and named in `typing_fault`. `answers` has one row per question asked or
+    answered. Raises `UnreadableFileError` with all columns that are missing.
     """
     records.require(_needed(mapping), _optional(mapping))
-    zone = mapping.time_zone or time_zone
-    tables: Tables = {name: _table(name, fields, records, zone) for name, fields in mapping.tables.items()}
-    if (responses := tables.get("responses")) is not None:
+    whole: Tables = {name: _table(name, fields, records, mapping, context) for name, fields in mapping.tables.items()}
+    chosen = {name: _chosen(records, fields) for name, fields in mapping.tables.items()}
+    tables: Tables = {}
+    if (responses := whole.get("responses")) is not None:
         responses["typing_fault"] = _with_unreal(responses["typing_fault"], records, mapping)
-        if answers := _answers(records, mapping, responses, zone):
+        zone = mapping.time_zone or context.time_zone
+        if answers := _answers(records, mapping, responses, chosen["responses"], zone):
             tables["answers"] = pd.concat(answers, ignore_index=True)
-    if (employees := tables.get("employees")) is not None:
+    if (employees := whole.get("employees")) is not None:
         employees["missing_reason"] = _with_reasons(employees)
-    return tables
+    return {name: table[chosen[name]].reset_index(drop=True) for name, table in whole.items()} | tables
 
 
 def _needed(mapping: Mapping) -> Iterable[str]:
@@ -44,6 +63,8 @@ def _needed(mapping: Mapping) -> Iterable[str]:
         if not origin.optional:
             yield from origin.columns
     yield from mapping.real_answers
+    for fields in mapping.tables.values():
+        yield from fields.only_if
     for battery in mapping.batteries:
         yield from battery.asked_when
         yield from (question.column for question in battery.questions.values() if not question.is_dated)
@@ -58,7 +79,7 @@ def _optional(mapping: Mapping) -> Iterable[str]:
 
 
 def _origins(mapping: Mapping) -> Iterable[Origin]:
-    return (origin for fields in mapping.tables.values() for origin in fields.origins.values())
+    return (origin for fields in mapping.tables.values() for origin in fields.every_origin)
 
 
 def _with_unreal(found: "pd.Series[str]", records: Records, mapping: Mapping) -> "pd.Series[str]":
@@ -95,24 +116,35 @@ class _Faults:
         self.text[rows] = (earlier + "; ").fillna("") + reasons
 
 
-def _table(name: TableName, fields: Fields, records: Records, zone: str) -> pd.DataFrame:
+def _table(name: TableName, fields: Fields, records: Records, mapping: Mapping, context: Context) -> pd.DataFrame:
     kinds = TABLES[name].columns
+    origins = fields.origins | ({"updated_at": fields.updated} if fields.updated else {})
+    within = replace(context, time_zone=mapping.time_zone or context.time_zone)
     faults = _Faults(pd.Series(records.ragged, index=range(records.rows), dtype="str"))
     columns: dict[str, Any] = {}
     for column in [*kinds, *fields.segments]:
-        kind, origin = kinds.get(column, TEXT), fields.origins.get(column)
+        kind, origin = kinds.get(column, TEXT), origins.get(column)
         if origin is None:
             columns[column] = pd.Series(None, index=range(records.rows), dtype=_DTYPES[kind])
         else:
-            columns[column] = _column(column, kind, origin, records, zone=zone, faults=faults)
+            columns[column] = _column(column, kind, origin, records, context=within, faults=faults)
     table = pd.DataFrame(columns, index=range(records.rows))
-    table["source_row"] = range(1, records.rows + 1)
+    table["source_row"] = records.lines
     table["typing_fault"] = faults.text.astype("str")
     return table
 
 
+def _chosen(records: Records, fields: Fields) -> "pd.Series[bool]":
+    """Return which records are rows of a table; one that does not line up is always kept, to be rejected by name."""
+    chosen = pd.Series(True, index=range(records.rows))
+    for column, allowed in fields.only_if.items():
+        text = records.text(column)
+        chosen &= text.isin(allowed) if allowed else text.notna()
+    return chosen | _ragged(records)
+
+
 def _column(
-    name: str, kind: object, origin: Origin, records: Records, *, zone: str, faults: _Faults
+    name: str, kind: object, origin: Origin, records: Records, *, context: Context, faults: _Faults
 ) -> "pd.Series[Any]":
     text = _delivered(origin, records)
     if origin.missing:
@@ -123,14 +155,21 @@ def _column(
         text = _looked_up(text, origin.labels)
     if kind == INSTANT:
         stated = records.zones.get(origin.column or "")
-        instant, unread = values.instants(text, origin.formats, origin.time_zone or stated or zone)
+        instant, unread = values.instants(text, origin.formats, origin.time_zone or stated or context.time_zone)
         faults.add(unread, f"{name}: not a date in the form {' or '.join(origin.formats)}")
         return instant
     if kind in {NUMBER, WHOLE}:
-        number, unread = values.wholes(text) if kind == WHOLE else values.numbers(text, origin.decimal)
+        number, unread = values.wholes(text) if kind == WHOLE else _number(text, origin)
         faults.add(unread, f"{name}: not a {'whole ' if kind == WHOLE else ''}number")
         return number
+    if origin.keep:
+        return privacy.kept(text, origin.keep, context.secret)
     return privacy.mask_series(text) if name in _PERSONAL else text
+
+
+def _number(text: "pd.Series[str]", origin: Origin) -> "tuple[pd.Series[float], pd.Series[bool]]":
+    number, unread = values.numbers(text, origin.decimal, origin.grouping, percent=origin.percent)
+    return values.minutes(number, origin.unit), unread
 
 
 def _delivered(origin: Origin, records: Records) -> "pd.Series[str]":
@@ -158,18 +197,20 @@ def _ragged(records: Records) -> "pd.Series[bool]":
 # --- one row per question ------------------------------------------------------------------------
 
 
-def _answers(records: Records, mapping: Mapping, responses: pd.DataFrame, zone: str) -> list[pd.DataFrame]:
+def _answers(
+    records: Records, mapping: Mapping, responses: pd.DataFrame, chosen: "pd.Series[bool]", zone: str
+) -> list[pd.DataFrame]:
     days = responses["responded_at"].dt.tz_convert(zone).dt.date
     problems: list[str] = []
     answers: list[pd.DataFrame] = []
     for battery in mapping.batteries:
-        fitting = _fitting(records, battery)
+        fitting = _fitting(records, battery) & chosen
         for name, question in battery.questions.items():
             asked = fitting & _in_force(days, question)
             if question.column in records.header:
                 codes = {**mapping.missing, **battery.missing, **question.missing}
                 answers.append(
-                    _answers_to(name, question, battery, records, codes=codes, asked=asked, responses=responses)
+                    _answers_to(name, question, battery, records, codes=codes, asked=asked, responses=responses[chosen])
                 )
             elif asked.any():
                 problems += records.problems_with([question.column], [*_needed(mapping), *_optional(mapping)])
@@ -202,15 +243,15 @@ def _answers_to(
     asked: "pd.Series[bool]",
     responses: pd.DataFrame,
 ) -> pd.DataFrame:
-    text = records.text(question.column)
-    present = asked | text.notna()
+    text = records.text(question.column)[responses.index]
+    present = asked[responses.index] | text.notna()
     text = text[present]
     reason = _looked_up(text, codes).where(text.notna(), codes.get("", BLANK))
     given = text.where(reason.isna())
     labelled = given.map(battery.labels).astype("float64") if battery.labels else None
     score, unread = values.numbers(given if labelled is None else given.where(labelled.isna()))
     score = score if labelled is None else score.fillna(labelled)
-    answers = responses.loc[present, ["response_id", "responded_at", "source_row"]].copy()
+    answers = responses.loc[present, ["response_id", "responded_at", "source_row", "updated_at"]].copy()
     answers["question"] = name
     answers["metric"] = battery.metric
     answers["score"] = score

@@ -4,8 +4,10 @@ Every parser takes a column of stripped text with nulls for blanks, and returns 
 rows that hold text it could not read.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import UTC
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -17,6 +19,16 @@ import pyarrow.compute as pc
 _NUMBER = r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE](?:[+]?[0-9]{1,2}|-[0-9]{1,3}))?"
 _WHOLE = r"-?[0-9]{1,18}"
 
+Unit = Literal["milliseconds", "seconds", "minutes", "hours", "days"]
+UNIX = {"unix": "s", "unix_ms": "ms", "unix_us": "us"}  # format of an instant to the unit since 1970
+_PER_MINUTE: dict[Unit, float] = {
+    "milliseconds": 60_000,
+    "seconds": 60,
+    "minutes": 1,
+    "hours": 1 / 60,
+    "days": 1 / 1_440,
+}
+
 # Placeholders such as 0001-01-01 or 9999-12-31 are no dates of anything that happened.
 _EARLIEST, _LATEST = pd.Timestamp("1900-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
 
@@ -27,18 +39,42 @@ def stripped(cells: Sequence[str | None]) -> "pd.Series[str]":
     return pd.Series(pd.array(pc.if_else(pc.not_equal(text, ""), text, None), dtype="str"))
 
 
-def numbers(text: "pd.Series[str]", decimal: str = ".") -> "tuple[pd.Series[float], pd.Series[bool]]":
-    """Read decimal numbers; group separators are not accepted, because `1,234` means two things.
+def numbers(
+    text: "pd.Series[str]", decimal: str = ".", grouping: str | None = None, *, percent: bool = False
+) -> "tuple[pd.Series[float], pd.Series[bool]]":
+    """Read decimal numbers; `grouping` marks are accepted only when they are stated and stand between thousands.
+
+    With `percent` a number is read with its sign, `6.5%` as 0.065; without it such a number is not read.
 
     >>> numbers(pd.Series(["4.5", "four"]))[0].tolist()
     [4.5, nan]
+    >>> numbers(pd.Series(["1.234,5", "12.34", "1234,5"]), ",", ".")[0].tolist()
+    [1234.5, nan, 1234.5]
+    >>> numbers(pd.Series(["6.5%", "0.065"]), percent=True)[0].tolist()
+    [0.065, nan]
     """
+    found = text
+    if percent:
+        found = found.where(found.str.endswith("%", na=False)).str.removesuffix("%").str.rstrip()
+    if grouping is not None:
+        mark, point = re.escape(grouping), re.escape(decimal)
+        grouped = found.str.fullmatch(rf"-?[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?:{point}[0-9]+)?", na=False)
+        found = found.mask(grouped, found.str.replace(grouping, "", regex=False))
     if decimal != ".":
         # A point would otherwise survive as a decimal mark where it separates thousands.
-        text = text.str.replace(".", "?", regex=False).str.replace(decimal, ".", regex=False)
-    read = _cast(text, _NUMBER, pa.float64()).to_numpy(zero_copy_only=False)
+        found = found.str.replace(".", "?", regex=False).str.replace(decimal, ".", regex=False)
+    read = _cast(found, _NUMBER, pa.float64()).to_numpy(zero_copy_only=False)
     values = pd.Series(read, index=text.index, dtype="float64")
-    return values, text.notna() & values.isna()
+    return values / 100 if percent else values, text.notna() & values.isna()
+
+
+def minutes(durations: "pd.Series[float]", unit: Unit) -> "pd.Series[float]":
+    """Return durations of a unit in minutes.
+
+    >>> minutes(pd.Series([90.0]), "seconds").tolist()
+    [1.5]
+    """
+    return durations / _PER_MINUTE[unit]
 
 
 def wholes(text: "pd.Series[str]") -> "tuple[pd.Series[int], pd.Series[bool]]":
@@ -54,7 +90,7 @@ def wholes(text: "pd.Series[str]") -> "tuple[pd.Series[int], pd.Series[bool]]":
 def instants(
     text: "pd.Series[str]", formats: Sequence[str], time_zone: str
 ) -> "tuple[pd.Series[pd.Timestamp], pd.Series[bool]]":
-    """Read dates and times into UTC, trying each `strptime` format in turn.
+    """Read dates and times into UTC, trying each `strptime` format, or format of `UNIX`, in turn.
 
     A format without an offset (`%z`) gives local times of `time_zone`. Where clocks go back, the first of the two
     instants is taken; a time that clocks skip is moved forward by as much as they skip (PEP 495 with `fold=0`).
@@ -76,6 +112,8 @@ def _cast(text: "pd.Series[str]", pattern: str, kind: pa.DataType) -> pa.Array:
 
 
 def _in_utc(text: "pd.Series[str]", form: str, time_zone: str) -> "pd.Series[pd.Timestamp]":
+    if form in UNIX:
+        return _since_1970(text, UNIX[form])
     if "%z" in form:
         return pd.to_datetime(text, format=form, errors="coerce", utc=True).astype("datetime64[us, UTC]")
     local = pd.to_datetime(text, format=form, errors="coerce").astype("datetime64[us]")
@@ -88,3 +126,13 @@ def _in_utc(text: "pd.Series[str]", form: str, time_zone: str) -> "pd.Series[pd.
         moved = [at.to_pydatetime().replace(tzinfo=zone).astimezone(UTC) for at in local[skipped]]
         zoned = zoned.fillna(pd.Series(moved, index=local.index[skipped], dtype=zoned.dtype))
     return zoned
+
+
+def _since_1970(text: "pd.Series[str]", unit: str) -> "pd.Series[pd.Timestamp]":
+    per_second = {"s": 1, "ms": 1_000, "us": 1_000_000}[unit]
+    counted, _ = numbers(text)
+    within = counted.where(counted.between(0, _LATEST.timestamp() * per_second))
+    micros = (within * (1_000_000 / per_second)).round().to_numpy()
+    known = np.isfinite(micros)
+    instants = np.where(known, micros, 0).astype("int64").astype("datetime64[us]")
+    return pd.Series(instants, index=text.index).where(known).dt.tz_localize("UTC")

@@ -45,6 +45,7 @@ _NOUNS: dict[TableName, tuple[str, str]] = {
     "orders": ("order", "orders"),
     "events": ("journey event", "journey events"),
     "mentions": ("public mention", "public mentions"),
+    "aggregates": ("aggregated figure", "aggregated figures"),
     "employees": ("employee answer", "employee answers"),
 }
 _ROUNDING = 1e-9  # 1 - 0.98 is a little more than 0.02

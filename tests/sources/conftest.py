@@ -10,6 +10,7 @@ import yaml
 
 from cxreport import sources
 from cxreport.config import Dataset, Project, load_dataset
+from cxreport.sources.files import DeliveredFile
 
 QUALTRICS_HEADER = (
     "StartDate,RecordedDate,Status,Finished,ResponseId,ExternalReference,IPAddress,Q1,Q1 - Group,Q2,Q9,kind\r\n"
@@ -75,6 +76,10 @@ class Company:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
+
+    def recognised(self, name: str, content: str | bytes) -> list[str]:
+        """Return the adapters that take a file with this content for their tool's."""
+        return list(sources.recognise(DeliveredFile(name, self.deliver(f"recognised/{name}", content))))
 
     def map(self, name: str, mapping: dict[str, Any]) -> None:
         path = self.project.datasets / "mappings" / name

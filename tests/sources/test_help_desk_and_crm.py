@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from cxreport.errors import GateError
-from cxreport.sources import sniff
 
 ZENDESK = {
     "Summation column": "1",
@@ -130,6 +129,6 @@ def test_a_file_of_another_tool_is_named_as_such(company) -> None:
 
 def test_exports_are_recognised(company) -> None:
     """Each tool's header is its own; an unknown file is nobody's."""
-    assert sniff(company.deliver("a.csv", export())) == "zendesk"
-    assert sniff(company.deliver("b.csv", ACCOUNTS)) == "salesforce"
-    assert sniff(company.deliver("c.csv", "a,b\n1,2\n")) is None
+    assert company.recognised("a.csv", export()) == ["zendesk"]
+    assert company.recognised("b.csv", ACCOUNTS) == ["salesforce"]
+    assert company.recognised("c.csv", "a,b\n1,2\n") == []

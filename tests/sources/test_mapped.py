@@ -87,7 +87,7 @@ def test_records_out_of_line_become_rejectable_rows(company) -> None:
     assert company.ingest(FEED) == {"responses": 4, "answers": 6}
     last = company.staged("responses").iloc[3]
     assert last["typing_fault"] == "record has 10 cells where the header has 9"
-    assert (last["source_row"], last["response_id"], last["kind"]) == (4, None, None)
+    assert (last["source_row"], last["response_id"], last["kind"]) == (5, None, None)
 
 
 @pytest.mark.parametrize("form", ["parquet", "tsv"])

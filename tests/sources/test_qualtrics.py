@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from cxreport.errors import GateError
-from cxreport.sources import sniff
 
 
 def test_columns_are_known_by_import_id_and_dates_by_the_file_s_zone(company, survey: dict[str, str]) -> None:
@@ -20,11 +19,11 @@ def test_columns_are_known_by_import_id_and_dates_by_the_file_s_zone(company, su
     assert responses["comment"][1] == "Two lines,\nand a comma"
 
 
-def test_rows_are_traced_by_record_not_by_line(company, survey: dict[str, str]) -> None:
-    """Line breaks inside cells do not shift the count."""
+def test_rows_are_traced_by_the_line_where_they_begin(company, survey: dict[str, str]) -> None:
+    """The header rows span five lines, and one cell has a line break."""
     company.ingest(survey)
     responses = company.staged("responses")
-    assert responses["source_row"].tolist() == [1, 2, 3, 4, 5]
+    assert responses["source_row"].tolist() == [6, 7, 9, 10, 11]
     assert set(responses["source"]) == {"survey/survey.csv"}
 
 
@@ -137,4 +136,4 @@ def test_an_unknown_zone_in_the_file_is_refused(company, survey: dict[str, str])
 
 def test_the_export_is_recognised(company) -> None:
     """Three header rows are enough to tell."""
-    assert sniff(company.deliver("x.csv", "\ufeff" + company.header)) == "qualtrics"
+    assert company.recognised("x.csv", "\ufeff" + company.header) == ["qualtrics"]

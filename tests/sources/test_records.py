@@ -12,23 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxreport.sources.records import (
-    Records,
-    UnreadableFileError,
-    as_text,
-    first_rows,
-    read_csv,
-    read_parquet,
-    read_xlsx,
-)
+from cxreport.sources.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.glimpse import Glimpse
+from cxreport.sources.records import Records, read_csv, read_parquet, read_workbook
+from cxreport.sources.workbooks import as_text
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=8)
 
 
-def write(folder: Path, content: str | bytes) -> Path:
+def write(folder: Path, content: str | bytes) -> DeliveredFile:
     path = folder / "file.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
+    return DeliveredFile(path.name, path)
 
 
 @given(rows=st.lists(st.lists(CELLS, min_size=3, max_size=3).filter(any), max_size=5))
@@ -71,11 +66,11 @@ def test_broken_quotes_are_refused(tmp_path: Path, content: str) -> None:
 
 def test_a_wrong_encoding_is_refused_and_a_stated_one_is_used(tmp_path: Path) -> None:
     """Latin-1 bytes are no UTF-8, and the message shows none of the text."""
-    path = write(tmp_path, "name\nJosé\n".encode("latin-1"))
+    file = write(tmp_path, "name\nJosé\n".encode("latin-1"))
     with pytest.raises(UnreadableFileError, match="not encoded in `utf-8`") as caught:
-        read_csv(path)
+        read_csv(file)
     assert "Jos" not in str(caught.value)
-    assert read_csv(path, "latin-1").text("name")[0] == "José"
+    assert read_csv(file, "latin-1").text("name")[0] == "José"
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
@@ -86,14 +81,14 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
 def test_missing_columns_come_with_the_nearest_unclaimed_one() -> None:
     """A renamed column is suggested, one that is used already is not."""
-    records = Records(("QID1", "Customer_ID", "sent"), ((), (), ()), 0)
+    records = Records(("QID1", "Customer_ID", "sent"), ((), (), ()), [])
     problems = records.problems_with(["QID1", "QID2", "customer id", "sent"])
     assert problems == ["no column `QID2`", "no column `customer id`, did you mean `Customer_ID`?"]
 
 
 def test_columns_that_stand_twice_are_refused_only_when_wanted() -> None:
     """Nobody can tell which of two is meant."""
-    records = Records(("a", "b", "b"), ((), (), ()), 0)
+    records = Records(("a", "b", "b"), ((), (), ()), [])
     assert records.problems_with(["a"]) == []
     assert records.problems_with(["a"], ["b"]) == ["column `b` stands twice"]
 
@@ -111,24 +106,25 @@ def test_workbook_cells_become_exact_text(tmp_path: Path) -> None:
     for row in (["id", "score", "at", "ok"], ["007", 9, datetime(2026, 9, 1, 8, 30), True], [], ["x", 4.5]):  # noqa: DTZ001
         sheet.append(row)
     book.save(tmp_path / "book.xlsx")
-    records = read_xlsx(tmp_path / "book.xlsx", "data")
+    delivered = DeliveredFile("book.xlsx", tmp_path / "book.xlsx")
+    records = read_workbook(delivered, "data")
     assert list(zip(*records.cells, strict=True)) == [
         ("007", "9", "2026-09-01 08:30:00", "true"),
         ("x", "4.5", "", ""),
     ]
     with pytest.raises(UnreadableFileError, match="did you mean `data`"):
-        read_xlsx(tmp_path / "book.xlsx", "date")
+        read_workbook(delivered, "date")
 
 
 def test_parquet_values_become_exact_text(tmp_path: Path) -> None:
     """Types of a Parquet file do not leak: 64-bit ids keep every digit."""
     table = pa.table({"id": [2**62 + 1, None], "share": [0.1, float("nan")], "day": [date(2026, 9, 1), None]})
     pq.write_table(table, tmp_path / "file.parquet")
-    records = read_parquet(tmp_path / "file.parquet")
+    records = read_parquet(DeliveredFile("file.parquet", tmp_path / "file.parquet"))
     assert list(zip(*records.cells, strict=True)) == [(str(2**62 + 1), "0.1", "2026-09-01"), ("", "", "")]
 
 
-@pytest.mark.parametrize("read", [read_xlsx, read_parquet])
+@pytest.mark.parametrize("read", [read_workbook, read_parquet])
 def test_files_of_another_form_are_refused(tmp_path: Path, read: object) -> None:
     """Text under a workbook's name is an error of its own kind."""
     with pytest.raises(UnreadableFileError, match="the file is no"):
@@ -143,8 +139,11 @@ def test_floats_read_back_from_their_text(value: float) -> None:
 
 def test_looking_at_a_file_never_raises(tmp_path: Path) -> None:
     """Recognising must work on anything, also on what is no text and on what is not there."""
-    assert first_rows(write(tmp_path, bytes(range(256)) * 4), 3) is not None
-    assert first_rows(tmp_path / "absent.csv", 3) == []
+    for content in (b"", bytes(range(256)) * 4, b"PK\x03\x04rest", b'[{"a": 1}, {"b', b"\xff\xfea\x00", b'"open'):
+        glimpse = Glimpse(write(tmp_path, content))
+        assert glimpse.kind
+        assert isinstance(glimpse.rows, list)
+        assert isinstance(glimpse.objects, list)
 
 
 def test_damaged_header_is_not_quoted(tmp_path):
@@ -153,5 +152,5 @@ def test_damaged_header_is_not_quoted(tmp_path):
     for header in ('a,"customer_id\nC02403861",b', "a,customer_idC02403861,b"):
         path.write_text(f"{header}\n1,2,3\n")
         with pytest.raises(UnreadableFileError) as caught:
-            read_csv(path).require(["a", "customer_id"])
+            read_csv(DeliveredFile("a.csv", path)).require(["a", "customer_id"])
         assert "C02403861" not in str(caught.value.problems)

@@ -4,13 +4,14 @@ All durations of the export are minutes, except `Resolution time`, which is roun
 local times of the account. Custom fields such as `Customer ID [txt]` are placed by the feed's mapping.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
-from cxreport.sources.adapter import Delivery, deliver, over_standard
-from cxreport.sources.mapping import Fields, Mapping, Origin
-from cxreport.sources.records import first_rows, read_csv
+from cxreport.sources.adapter import Adapter
+from cxreport.sources.files import DeliveredFile
+from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.mapping import Fields, FileForm, Mapping, Origin
+from cxreport.sources.records import Records, read_csv
+from cxreport.sources.tables import Tables
 
 _SIGNATURE = frozenset({"Id", "Requester id", "Created at", "Full resolution time in minutes"})
 _FORMATS = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]
@@ -38,24 +39,27 @@ _STANDARD = Mapping(
 )
 
 
-class Zendesk:
+class Zendesk(Adapter):
     """Reads ticket exports; a mapping may place custom fields and give channels their names."""
 
-    mapping_model = Mapping
-    needs_mapping = False
-
-    def sniff(self, path: Path) -> bool:
+    def sniff(self, glimpse: Glimpse) -> Recognised | None:
         """Recognise the labels of the header."""
-        rows = first_rows(path, 1)
-        return bool(rows) and {name.strip() for name in rows[0]} >= _SIGNATURE
+        return Recognised("account CSV export", "the labels of its header") if glimpse.header >= _SIGNATURE else None
 
-    def read(self, path: Path, mapping: Mapping | None, time_zone: str) -> Delivery:
-        """Read one export; the first reply is dated from its minutes, because the export holds no such date."""
-        delivery = deliver(read_csv(path), over_standard(mapping, _STANDARD), time_zone)
-        tickets = delivery.tables["tickets"]
+    def records(self, file: DeliveredFile, form: FileForm) -> Records:
+        """Read one export."""
+        return read_csv(file, form.encoding, form.delimiter or ",")
+
+    def standard(self, records: Records) -> Mapping:  # noqa: ARG002 - the same for every export
+        """Return where the export's columns belong."""
+        return _STANDARD
+
+    def refine(self, tables: Tables, records: Records) -> Tables:  # noqa: ARG002 - needs the tables only
+        """Date the first reply from its minutes, because the export holds no such date."""
+        tickets = tables["tickets"]
         waited = pd.to_timedelta(tickets["reply_minutes"], unit="min")
         tickets["first_replied_at"] = (tickets["created_at"] + waited).astype(tickets["created_at"].dtype)
-        return delivery
+        return tables
 
 
 ADAPTER = Zendesk()

@@ -4,36 +4,37 @@ Columns are known by their ImportId: the second row is translated, and survey au
 """
 
 import json
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from cxreport.sources.adapter import Delivery, deliver
-from cxreport.sources.mapping import Mapping, SurveyMapping, known_zone
-from cxreport.sources.records import Records, UnreadableFileError, csv_rows, first_rows, from_rows
+from cxreport.sources.adapter import Adapter
+from cxreport.sources.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.mapping import FileForm, SurveyMapping, known_zone
+from cxreport.sources.records import Records, csv_rows, from_rows
 
 _HEADER_ROWS = 3
 
 
-class Qualtrics:
+class Qualtrics(Adapter):
     """Reads response exports; the feed's mapping says which ImportId is which question."""
 
     mapping_model = SurveyMapping
     needs_mapping = True
 
-    def sniff(self, path: Path) -> bool:
+    def sniff(self, glimpse: Glimpse) -> Recognised | None:
         """Recognise the third header row."""
-        rows = first_rows(path, _HEADER_ROWS)
-        return len(rows) == _HEADER_ROWS and bool(rows[2]) and "ImportId" in rows[2][0]
+        third = glimpse.rows[_HEADER_ROWS - 1] if len(glimpse.rows) >= _HEADER_ROWS else [""]
+        return Recognised("responses, CSV since 2017", "ImportIds in the third row") if "ImportId" in third[0] else None
 
-    def read(self, path: Path, mapping: Mapping | None, time_zone: str) -> Delivery:
+    def records(self, file: DeliveredFile, form: FileForm) -> Records:
         """Read one export; dates are in the zone that the third header row states."""
-        assert mapping is not None  # `needs_mapping`
-        return deliver(_records(path), mapping, time_zone)
+        return _records(file, form)
 
 
-def _records(path: Path) -> Records:
-    rows = csv_rows(path)
-    described = [_description(cell) for cell in rows[2]] if len(rows) >= _HEADER_ROWS else []
+def _records(file: DeliveredFile, form: FileForm) -> Records:
+    rows = csv_rows(file, form.encoding, form.delimiter or ",")
+    described = [_description(cell) for cell in rows[2][1]] if len(rows) >= _HEADER_ROWS else []
     if not described or not any(described):
         raise UnreadableFileError(
             "no third header row with ImportIds (exports from before 2017, and `legacy` ones, lack it)"
@@ -47,8 +48,8 @@ def _records(path: Path) -> Records:
         }
     except ValueError:
         raise UnreadableFileError("the third header row states a time zone that is not known") from None
-    data = from_rows(names, rows[_HEADER_ROWS:])
-    return Records(data.header, data.cells, data.rows, data.ragged, zones)
+    titles = dict(zip(names, rows[1][1], strict=False))
+    return replace(from_rows(names, rows[_HEADER_ROWS:]), zones=zones, titles=titles)
 
 
 def _description(cell: str) -> dict[str, Any]:
