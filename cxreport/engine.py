@@ -17,6 +17,7 @@ import duckdb
 import narwhals as nw
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -145,7 +146,9 @@ def write_table(frame: pd.DataFrame, path: Path, schema: pa.Schema, sort_by: Ite
     order = list(sort_by)
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
     if order:
-        table = table.sort_by([(name, "ascending") for name in order])
+        rows = pc.sort_indices(table, [(name, "ascending") for name in order])
+        if not rows.equals(pa.arange(0, len(rows))):
+            table = table.take(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path, compression="zstd", version="2.6")
 

@@ -312,7 +312,7 @@ REJECTED = pa.schema(
         pa.field("source", TEXT),
         pa.field("source_row", WHOLE),
         pa.field("rule", TEXT),  # the first rule broken, most severe first, then suite order
-        pa.field("severity", TEXT),  # critical | warning
+        pa.field("severity", TEXT),  # critical | warning; info for copies that were set aside
         pa.field("other_rules", TEXT),  # further rules broken, joined by "; "
     ]
 )

@@ -1,11 +1,13 @@
 """What an adapter is: it recognises a tool's export, and turns one file of it into canonical tables."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from cxreport.sources.files import DeliveredFile
+from cxreport.sources.files import DeliveredFile, UnreadableFileError
 from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.identity import Identities, identities
 from cxreport.sources.mapping import FileForm, Mapping
 from cxreport.sources.records import Records
 from cxreport.sources.tables import Context, Tables, build_tables
@@ -26,12 +28,15 @@ class Delivery:
         The file's column names in its order.
     notes
         What was left out, and why; no data.
+    identities
+        What it says of who customers are.
     """
 
     tables: Tables
     rows: int
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    identities: Identities = field(default_factory=Identities)
 
 
 class Adapter(ABC):
@@ -77,8 +82,18 @@ class Adapter(ABC):
         """
         records = self.records(file, mapping.file if mapping else FileForm())
         whole = over_standard(mapping, self.standard(records))
+        if records.rows and not whole.tables:
+            raise UnreadableFileError("nothing says what its columns mean; place them in a mapping of the feed")
         tables = self.refine(build_tables(records, whole, context), records)
-        return Delivery(tables, records.rows, records.header, records.notes)
+        notes = (*records.notes, *_left_out(whole, tables, records.rows))
+        return Delivery(tables, records.rows, records.header, notes, identities(whole, records, tables, context))
+
+
+def _left_out(mapping: Mapping, tables: Tables, rows: int) -> Iterator[str]:
+    """Count the records that `only_if` keeps out of a table."""
+    for name, fields in mapping.tables.items():
+        if fields.only_if and len(tables[name]) < rows:
+            yield f"{rows - len(tables[name]):,} records are no rows of `{name}`"
 
 
 def over_standard(mapping: Mapping | None, standard: Mapping | None) -> Mapping:

@@ -4,6 +4,8 @@ import codecs
 import gzip
 import hashlib
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,8 +14,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 START = 262_144  # bytes that tell what a file is
-LARGEST = 8 << 30  # of a file on disk
-LARGEST_UNPACKED = 2 << 30  # of everything in an archive
+LARGEST = 2 << 30  # bytes of a file: read, typed and staged it takes some four times as much memory
+LARGEST_UNPACKED = 2 << 30  # bytes of everything in an archive
 MOST_MEMBERS = 1_000
 LONGEST_LINE = 64 << 20  # a longer one is no table
 _BLOCK = 1 << 20
@@ -27,6 +29,11 @@ _KINDS = {
 }
 _OFFICE_PARTS = frozenset({"[Content_Types].xml", "mimetype"})  # a workbook is an archive with one of these
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# What the standard library raises for archives that are damaged, encrypted, or made up to be hostile.
+BROKEN_ARCHIVE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError, LookupError),
+)
 UTF_8 = "utf-8-sig"  # reads UTF-8 with and without a byte order mark
 
 
@@ -129,10 +136,14 @@ def opened(path: Path) -> list[DeliveredFile]:
     """
     file = DeliveredFile(path.name, path)
     if file.start.startswith(_GZIP):
-        return [DeliveredFile(f"{path.name}/{path.stem}", unpacked=_gunzipped(path))]
-    if kind_of(file) == "zip":
-        return _unzipped(path)
-    return [file]
+        members = [DeliveredFile(f"{path.name}/{path.stem}", unpacked=_gunzipped(path))]
+    elif kind_of(file) == "zip":
+        members = _unzipped(path)
+    else:
+        return [file]
+    if any(kind_of(member) in {"zip", "gzip"} for member in members):
+        raise UnreadableFileError("the archive holds another archive; unpack it first")
+    return members
 
 
 def kind_of(file: DeliveredFile) -> str:
@@ -171,13 +182,18 @@ def _is_office(file: DeliveredFile) -> bool:
     try:
         with file.stream() as stream, zipfile.ZipFile(stream) as archive:
             return not _OFFICE_PARTS.isdisjoint(archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except BROKEN_ARCHIVE:
         return False
 
 
 def refuse_bomb(archive: zipfile.ZipFile) -> None:
-    """Raise `UnreadableFileError` for an archive that states, or hides, more than it may unpack to."""
+    """Raise `UnreadableFileError` for an archive that states to unpack to too much, or to somewhere else.
+
+    One that states too little is not unpacked beyond that.
+    """
     members = archive.infolist()
+    if any(".." in PurePosixPath(member.filename).parts for member in members):
+        raise UnreadableFileError("the archive names files outside of itself")
     if len(members) > MOST_MEMBERS:
         raise UnreadableFileError(f"the archive holds more than {MOST_MEMBERS:,} files")
     if sum(member.file_size for member in members) > LARGEST_UNPACKED:
@@ -190,14 +206,19 @@ def _unzipped(path: Path) -> list[DeliveredFile]:
             refuse_bomb(archive)
             members = sorted(filter(_is_delivered, archive.infolist()), key=lambda member: member.filename)
             files = [
-                DeliveredFile(f"{path.name}/{PurePosixPath(member.filename).name}", unpacked=_member(archive, member))
+                DeliveredFile(f"{path.name}/{_member_name(member)}", unpacked=_member(archive, member))
                 for member in members
             ]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError, OSError, ValueError):
+    except BROKEN_ARCHIVE:
         raise UnreadableFileError("the archive is broken, encrypted or packed in an unusual way") from None
-    if any(kind_of(file) in {"zip", "gzip"} for file in files):
-        raise UnreadableFileError("the archive holds another archive; unpack it first")
+    if not files:
+        raise UnreadableFileError("the archive holds no file")
     return files
+
+
+def _member_name(member: zipfile.ZipInfo) -> str:
+    """Return the last part of a member's path, as messages may show it."""
+    return "".join(sign if sign.isprintable() else "?" for sign in PurePosixPath(member.filename).name)
 
 
 def _is_delivered(member: zipfile.ZipInfo) -> bool:
@@ -214,7 +235,7 @@ def _gunzipped(path: Path) -> bytes:
     try:
         with gzip.open(path) as file:
             return _bounded(file.read(LARGEST_UNPACKED + 1))
-    except (EOFError, zlib.error, OSError):
+    except BROKEN_ARCHIVE:
         raise UnreadableFileError("the archive is broken") from None
 
 

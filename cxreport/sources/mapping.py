@@ -145,6 +145,8 @@ class Fields(Definition):
       listed; other records are no rows of it, and are counted
     - `updated`: when the record was last changed; of several deliveries of one key the newest is the one that counts
     - `keys`: further keys of a customer, such as `email`, by which other sources' rows find it; for `customers` only
+    - `names`: columns with the parts of a customer's name in their order, which are masked in comments and not stored;
+      for `customers` only
     """
 
     columns: dict[str, Origin] = {}
@@ -152,6 +154,7 @@ class Fields(Definition):
     only_if: dict[str, list[Code]] = {}
     updated: Origin | None = None
     keys: dict[str, Origin] = {}
+    names: list[str] = []
 
     @property
     def origins(self) -> dict[str, Origin]:
@@ -171,6 +174,7 @@ class Fields(Definition):
             only_if=standard.only_if | self.only_if,
             updated=self.updated or standard.updated,
             keys=standard.keys | self.keys,
+            names=self.names or standard.names,
         )
 
 
@@ -308,8 +312,8 @@ def _misfits(name: TableName, fields: Fields) -> Iterable[str]:
             yield f"`{name}` has no column `{column}`{nearest(column, known)}"
         else:
             yield from _mistyped(name, column, origin, known[column])
-    if fields.keys and name != "customers":
-        yield f"`keys` are for `customers`, not for `{name}`"
+    if (fields.keys or fields.names) and name != "customers":
+        yield f"`keys` and `names` are for `customers`, not for `{name}`"
     yield from (f"`keys` of `{name}`: `{key}` needs `keep`" for key, origin in fields.keys.items() if not origin.keep)
     if fields.updated and not fields.updated.formats:
         yield f'`updated` of `{name}` is a date: give `formats`, for example ["%Y-%m-%d"]'

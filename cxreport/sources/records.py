@@ -1,8 +1,6 @@
 """Delivered files as text: every cell exactly as the tool wrote it, so that leading zeros and codes survive."""
 
-import csv
 import difflib
-import io
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -13,16 +11,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cxreport.sources.delimited import ArrowRows, Row, csv_rows, refuse_endless
 from cxreport.sources.files import UTF_8, DeliveredFile, UnreadableFileError, kind_of
 from cxreport.sources.values import stripped
 from cxreport.sources.workbooks import as_text, read_sheet, trimmed
 
 _LONG_NUMBER = re.compile(r"\d{4}")
-_LONGEST_CELL = 16 << 20
-
-Row = tuple[int, list[str]]  # the line on which a record begins, and its cells
-
-csv.field_size_limit(_LONGEST_CELL)  # a whole article in one cell is usual for mentions
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,10 @@ class Records:
         What the file says a column asks, by column, for drafts of mappings.
     notes
         What was left out of the records and why, for example the lines of a report's footer; no data.
+    missing
+        Codes that the file itself declares to be no values, by column, each with its reason.
+    derived
+        Columns that the tool made from other ones, such as groups of scores; no question may be read from them.
     """
 
     header: tuple[str, ...]
@@ -55,6 +53,8 @@ class Records:
     zones: dict[str, str] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    missing: dict[str, dict[str, str]] = field(default_factory=dict)
+    derived: frozenset[str] = frozenset()
 
     @property
     def rows(self) -> int:
@@ -85,41 +85,27 @@ def from_rows(header: Sequence[str], rows: Sequence[Row]) -> Records:
     """Turn rows into records; cells of a record that is longer or shorter than the header are blanked, not guessed."""
     names = tuple(name.strip() for name in header)
     width = len(names)
+    if isinstance(rows, ArrowRows) and rows.width == width:
+        return Records(names, rows.columns, rows.lines)
+    lines = [line for line, _ in rows]
+    lined_up = [row for _, row in rows]
     ragged = {
         at: f"record has {len(row)} cells where the header has {width}"
-        for at, (_, row) in enumerate(rows)
+        for at, row in enumerate(lined_up)
         if len(row) != width
     }
-    blank = [""] * width
-    lined_up = [blank if at in ragged else row for at, (_, row) in enumerate(rows)]
+    for at in ragged:
+        lined_up[at] = [""] * width
     cells = tuple(zip(*lined_up, strict=True)) if lined_up else ((),) * width
-    return Records(names, cells, [line for line, _ in rows], ragged)
+    return Records(names, cells, lines, ragged)
 
 
 # --- delimited text ------------------------------------------------------------------------------
 
 
-def csv_rows(file: DeliveredFile, encoding: str = UTF_8, delimiter: str = ",") -> list[Row]:
-    """Read all records of a delimited file; a record may span lines, and lines without any text are no records.
-
-    Raises `UnreadableFileError` for a wrong encoding or broken quotes.
-    """
-    reader = csv.reader(io.StringIO(file.text(encoding), newline=""), delimiter=delimiter, strict=True)
-    rows: list[Row] = []
-    line = 1
-    try:
-        for row in reader:
-            if any(row):
-                rows.append((line, row))
-            line = reader.line_num + 1
-    except csv.Error:
-        raise UnreadableFileError(f"the quotes do not close properly, see line {reader.line_num}") from None
-    return rows
-
-
 def read_csv(file: DeliveredFile, encoding: str = UTF_8, delimiter: str = ",") -> Records:
     """Read a delimited file with one header row; raises `UnreadableFileError`."""
-    return _headed(csv_rows(file, encoding, delimiter))
+    return headed(csv_rows(file, encoding, delimiter))
 
 
 # --- workbooks, Parquet, JSON --------------------------------------------------------------------
@@ -133,26 +119,30 @@ def sheet_rows(file: DeliveredFile, sheet: str | None = None) -> list[Row]:
 
 def read_workbook(file: DeliveredFile, sheet: str | None = None) -> Records:
     """Read one sheet (the first when none is named) with one header row; raises `UnreadableFileError`."""
-    return _headed(sheet_rows(file, sheet))
+    return headed(sheet_rows(file, sheet))
 
 
-def table_rows(file: DeliveredFile, encoding: str = UTF_8, delimiter: str = ",", sheet: str | None = None) -> list[Row]:
+def table_rows(
+    file: DeliveredFile, encoding: str = UTF_8, delimiter: str = ",", sheet: str | None = None
+) -> Sequence[Row]:
     """Read the rows of a tool's table, delivered as delimited text or as a workbook; raises `UnreadableFileError`."""
     return sheet_rows(file, sheet) if kind_of(file) == "workbook" else csv_rows(file, encoding, delimiter)
 
 
 def read_table(file: DeliveredFile, encoding: str = UTF_8, delimiter: str = ",", sheet: str | None = None) -> Records:
     """Read a table with one header row, delivered as delimited text or as a workbook; raises `UnreadableFileError`."""
-    return _headed(table_rows(file, encoding, delimiter, sheet))
+    return headed(table_rows(file, encoding, delimiter, sheet))
 
 
 def read_parquet(file: DeliveredFile) -> Records:
     """Read a Parquet file, every value rendered as text; raises `UnreadableFileError`."""
     try:
-        table = pq.read_table(pa.BufferReader(file.content()))
-    except (pa.ArrowException, OSError):
-        raise UnreadableFileError("the file is no Parquet file") from None
-    cells = tuple([as_text(value) for value in column.to_pylist()] for column in table.columns)
+        found = pq.ParquetFile(pa.BufferReader(file.content()))
+        refuse_endless(found.metadata.num_rows, found.metadata.num_columns)
+        table = found.read()
+        cells = tuple([as_text(value) for value in column.to_pylist()] for column in table.columns)
+    except (pa.ArrowException, OSError, MemoryError, ValueError, OverflowError):
+        raise UnreadableFileError("the file is no Parquet file, or a broken one") from None
     return Records(tuple(table.column_names), cells, range(1, table.num_rows + 1))
 
 
@@ -164,6 +154,7 @@ def from_objects(objects: Sequence[dict[str, Any]]) -> Records:
     """
     flat = [dict(_flattened(found)) for found in objects]
     names = tuple(dict.fromkeys(name for found in flat for name in found))
+    refuse_endless(len(flat), len(names))
     cells = tuple([found.get(name, "") for found in flat] for name in names)
     return Records(names, cells, range(1, len(flat) + 1))
 
@@ -178,7 +169,8 @@ def _flattened(found: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, s
             yield prefix + key, as_text(value)
 
 
-def _headed(rows: Sequence[Row]) -> Records:
+def headed(rows: Sequence[Row]) -> Records:
+    """Turn rows into records, the first one being the header; raises `UnreadableFileError` when there is none."""
     if not rows:
         raise UnreadableFileError("the file is empty, it has not even a header")
     return from_rows(rows[0][1], rows[1:])

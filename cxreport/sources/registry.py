@@ -12,10 +12,25 @@ ENTRY_POINTS = "cxreport.adapters"
 
 # Each a module of `cxreport.sources.tools` with its ADAPTER.
 BUILT_IN = (
+    "adobe_analytics",
+    "brandwatch",
+    "drift",
+    "google_analytics",
+    "google_forms",
+    "google_play",
+    "hootsuite",
+    "hubspot",
+    "intercom",
     "mapped",
+    "mixpanel",
     "qualtrics",
     "salesforce",
+    "sprout_social",
+    "surveymonkey",
+    "trustpilot",
+    "typeform",
     "zendesk",
+    "zoho_crm",
 )
 
 
@@ -45,7 +60,21 @@ def recognise(file: DeliveredFile) -> dict[str, Recognised]:
 
     Those that are certain silence those that are not.
     """
+    return try_all(file)[0]
+
+
+def try_all(file: DeliveredFile) -> tuple[dict[str, Recognised], dict[str, str]]:
+    """Return what `recognise` returns, and which adapters failed, with the kind of error: theirs is not the file's."""
     glimpse = Glimpse(file)
-    found = {name: taken for name in adapter_names() if (taken := find_adapter(name).sniff(glimpse))}
+    found: dict[str, Recognised] = {}
+    failed: dict[str, str] = {}
+    for name in adapter_names():
+        try:
+            taken = find_adapter(name).sniff(glimpse)
+        except Exception as error:  # noqa: BLE001 - whatever another package's adapter raises
+            failed[name] = type(error).__name__
+        else:
+            if isinstance(taken, Recognised):
+                found[name] = taken
     certain = {name: taken for name, taken in found.items() if taken.certain}
-    return certain or found
+    return certain or found, failed

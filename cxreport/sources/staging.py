@@ -1,9 +1,10 @@
 """Stage a dataset: every delivered file of every feed becomes rows of canonical tables, or nothing is staged."""
 
+import hmac
 import json
 import os
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -17,27 +18,37 @@ from cxreport import config, engine
 from cxreport.config import Dataset, Feed, Project
 from cxreport.errors import DefinitionError, GateError, UsageError, listed
 from cxreport.periods import Period
-from cxreport.schema import TABLES, TableName
+from cxreport.schema import TABLES, TEXT, TableName
+from cxreport.sources import privacy
 from cxreport.sources.adapter import Adapter, Delivery
 from cxreport.sources.files import DeliveredFile, UnreadableFileError, opened
+from cxreport.sources.identity import CONFLICTS, Directory, mark_copies
 from cxreport.sources.mapping import Mapping
 from cxreport.sources.registry import find_adapter, recognise
 from cxreport.sources.tables import Context
 
 FEEDS_FILE = "feeds.json"
+CONFLICTS_FILE = "conflicts.parquet"
 MAPPINGS = "mappings"
 HASH_KEY = "CXREPORT_HASH_KEY"  # environment variable with the company's secret for keyed hashes
+_KEY_MARK = "hash_key"  # in feeds.json: tells that keys differ, and not what they are
+_FREE_TEXT = frozenset({"comment", "text"})
+_OWN_WORDS = frozenset({"source", "typing_fault", "question", "metric", "scale_good", "missing_reason"})
 
 
 def ingest(project: Project, dataset: Dataset) -> dict[str, int]:
     """Read all feeds of a dataset and write its staged tables; return rows per table.
 
     Writes `<table>.parquet` (schema of the table plus segment columns as text; sorted by source, source_row and
-    question) for every table that a feed fills, and `feeds.json`, into `Project.staged`. Together they replace what an
-    earlier run staged.
+    question) for every table that a feed fills, and `feeds.json`, into `Project.staged`; where customers share a key,
+    `conflicts.parquet` as well. Together they replace what an earlier run staged.
 
-    Raises `DefinitionError` for unknown adapters and wrong mappings, and `GateError` with everything that is wrong with
-    the delivered files: none, empty, unreadable, columns missing. In both cases nothing is written.
+    Ids that are hashes of a customer's further keys become the customer's id, copies of a record that do not count are
+    marked, and personal data in text are masked.
+
+    Raises `DefinitionError` for unknown adapters, wrong mappings and another key of hashes than before, and `GateError`
+    with everything that is wrong with the delivered files: none, empty, unreadable, delivered twice, columns missing,
+    addresses as ids. In all cases nothing is written.
     """
     readers = _readers(project, dataset)
     problems = _Problems()
@@ -46,11 +57,21 @@ def ingest(project: Project, dataset: Dataset) -> dict[str, int]:
     delivered = [_read(project, dataset, reader, context, problems) for reader in readers]
     problems.stop()
     folder = project.staged(dataset.id)
+    keyed = [file.delivery.identities.is_keyed for files in delivered for file in files]
+    mark = _key_mark(secret) if secret and any(keyed) else None
+    _refuse_another_key(folder / FEEDS_FILE, mark)
+    feeds = {reader.feed.id: _Fed(reader, files) for reader, files in zip(readers, delivered, strict=True)}
+    directory = _directory(feeds.values())
+    names = privacy.Names.of(set[str]().union(*(fed.names for fed in feeds.values())))
+    for fed in feeds.values():
+        fed.finish(directory, names)
     aside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    rows = _write_tables({reader.feed.id: files for reader, files in zip(readers, delivered, strict=True)}, aside)
-    about = {reader.feed.id: _about(reader, files) for reader, files in zip(readers, delivered, strict=True)}
+    rows = _write_tables([fed.tables for fed in feeds.values()], aside)
+    if len(directory.conflicts):
+        engine.write_table(directory.conflicts, aside / CONFLICTS_FILE, CONFLICTS, CONFLICTS.names)
+    about = {feed: fed.about() | ({_KEY_MARK: mark} if mark and fed.is_keyed else {}) for feed, fed in feeds.items()}
     (aside / FEEDS_FILE).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
@@ -128,6 +149,12 @@ class _File:
 
 def _readers(project: Project, dataset: Dataset) -> list[_Reader]:
     """Find every feed's adapter and mapping; raises one `DefinitionError` with all problems."""
+    if dataset.draft:
+        raise DefinitionError(
+            found=f"the dataset `{dataset.id}` is a draft",
+            expected="a dataset whose feeds, time zone and population somebody who knows the exports has reviewed",
+            do="correct it, then remove its line `draft: true`",
+        )
     readers: list[_Reader] = []
     wrong: list[DefinitionError] = []
     for feed in dataset.feeds:
@@ -149,13 +176,14 @@ def _readers(project: Project, dataset: Dataset) -> list[_Reader]:
 
 def _mapping(project: Project, feed: Feed, adapter: Adapter) -> Mapping | None:
     if feed.mapping is not None:
-        mapping: Mapping = config.load_yaml(project.datasets / MAPPINGS / feed.mapping, adapter.mapping_model, project)
-        if mapping.draft:
+        path = project.datasets / MAPPINGS / feed.mapping
+        if config.load_yaml(path, Mapping, project).draft:
             raise DefinitionError(
                 found=f"the mapping `{feed.mapping}` of feed `{feed.id}` is a draft",
                 expected="a mapping that somebody who knows the survey or tool has reviewed",
                 do="correct it, then remove its line `draft: true`",
             )
+        mapping: Mapping = config.load_yaml(path, adapter.mapping_model, project)
         return mapping
     if adapter.needs_mapping:
         raise DefinitionError(
@@ -180,9 +208,13 @@ def _read(project: Project, dataset: Dataset, reader: _Reader, context: Context,
         except UnreadableFileError as error:
             for problem in _explained(file, reader, error):
                 problems.add(feed, problem, file.name)
-        else:
-            files.append(_File(file.name, file.sha256, delivery))
-    if len(set(names)) < len(names):
+            continue
+        for problem in _addresses(delivery):
+            problems.add(feed, problem, file.name)
+        files.append(_File(privacy.mask_name(file.name), file.sha256, delivery))
+    for twice in _twice(files):
+        problems.add(feed, f"{' and '.join(twice)} are the same file twice")
+    if len(set(map(privacy.mask_name, names))) < len(names):
         problems.add(feed, "two files have the same name, so that rows could not be traced to one of them")
     if files and len(files) == len(names) and not any(file.delivery.rows for file in files):
         problems.add(feed, "the files hold no data rows")
@@ -213,7 +245,7 @@ class _Problems:
     found: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, feed: Feed, problem: str, file: str | None = None) -> None:
-        self.found[feed.id, problem] += [file] if file else []
+        self.found[feed.id, problem] += [privacy.mask_name(file)] if file else []
 
     def stop(self) -> None:
         """Raise `GateError` when there are any."""
@@ -231,15 +263,138 @@ class _Problems:
             yield f"feed `{feed}`{where}{more}: {problem}"
 
 
+# --- one feed, among the others ------------------------------------------------------------------
+
+
+class _Fed:
+    """What a feed delivered, in the order of files and records, and what was done to it."""
+
+    def __init__(self, reader: _Reader, files: list[_File]) -> None:
+        self._reader, self._files = reader, files
+        self.tables: dict[TableName, pd.DataFrame] = {}
+        self._customers: Counter[str] = Counter()
+        self._scrubbed: Counter[str] = Counter()
+        parts: dict[TableName, list[pd.DataFrame]] = defaultdict(list)
+        for file in sorted(files, key=lambda file: file.name):
+            for name, part in file.delivery.tables.items():
+                parts[name].append(part.assign(source=self._source(file)))
+        for name, found in parts.items():
+            self.tables[name] = pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
+
+    @property
+    def keys(self) -> Iterator[pd.DataFrame]:
+        """The further keys of customers, by file."""
+        return (file.delivery.identities.keys.assign(source=self._source(file)) for file in self._files)
+
+    @property
+    def names(self) -> Iterator[str]:
+        """The names of customers."""
+        return (name for file in self._files for name in file.delivery.identities.names)
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether it keeps any keyed hash."""
+        return any(file.delivery.identities.is_keyed for file in self._files)
+
+    def finish(self, directory: Directory, names: privacy.Names) -> None:
+        """Resolve hashed ids, mark copies that do not count, and mask personal data."""
+        by_key = frozenset[TableName]().union(*(file.delivery.identities.by_key for file in self._files))
+        for name in by_key.intersection(self.tables):
+            rows = self.tables[name]
+            rows["customer_id"], counts = directory.resolved(rows["customer_id"])
+            self._customers.update(counts)
+        mark_copies(self.tables)
+        for name, rows in self.tables.items():
+            for column in _scrubbed_columns(name, rows):
+                rows[column] = _scrubbed(column, rows[column], names)
+                self._scrubbed.update(privacy.markers(rows[column]))
+
+    def about(self) -> dict[str, Any]:
+        """Describe the delivery, so that a later one can be compared with it."""
+        described: list[dict[str, Any]] = [
+            {
+                "name": file.name,
+                "sha256": file.sha256,
+                "rows": file.delivery.rows,
+                "columns": privacy.column_names(file.delivery.columns),
+                "notes": list(file.delivery.notes),
+            }
+            for file in self._files
+        ]
+        return {
+            "adapter": self._reader.feed.adapter,
+            "columns": sorted({column for file in described for column in file["columns"]}),
+            "customers": dict(self._customers),
+            "files": described,
+            "rows": sum(file.delivery.rows for file in self._files),
+            "scrubbed": dict(self._scrubbed),
+        }
+
+    def _source(self, file: _File) -> str:
+        return f"{self._reader.feed.id}/{file.name}"
+
+
+def _directory(feeds: Iterable[_Fed]) -> Directory:
+    fed = list(feeds)
+    customers = [one.tables["customers"]["customer_id"] for one in fed if "customers" in one.tables]
+    return Directory.of([keys for one in fed for keys in one.keys], customers)
+
+
+def _scrubbed_columns(name: TableName, rows: pd.DataFrame) -> Iterator[str]:
+    """Yield the text columns that a tool, or a mapping from a tool, has filled, without ids."""
+    for column in rows.columns:
+        kind = TABLES[name].columns.get(column, TEXT)
+        if kind == TEXT and not column.endswith("_id") and column not in _OWN_WORDS:
+            yield column
+
+
+def _scrubbed(column: str, texts: "pd.Series[str]", names: privacy.Names) -> "pd.Series[str]":
+    if column in _FREE_TEXT:
+        return privacy.mask_names(privacy.mask_series(texts), names)
+    return privacy.mask_series(texts, privacy.mask_label)
+
+
+def _addresses(delivery: Delivery) -> Iterator[str]:
+    """Say which ids are e-mail addresses; those are staged as keyed hashes only."""
+    for name, rows in delivery.tables.items():
+        for column in rows.columns:
+            if column.endswith("_id") and rows[column].astype("str").str.contains("[@\uff20]", na=False).any():
+                yield f"`{name}.{column}` holds e-mail addresses; place it with `keep: email`"
+
+
+def _twice(files: list[_File]) -> Iterator[list[str]]:
+    """Yield the names of files with the same content."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        names[file.sha256].append(file.name)
+    return (same for same in names.values() if len(same) > 1)
+
+
+def _key_mark(secret: str) -> str:
+    return hmac.new(secret.encode(), b"cxreport", "sha256").hexdigest()[:8]
+
+
+def _refuse_another_key(described: Path, mark: str | None) -> None:
+    """Raise `DefinitionError` where ids were hashed with another key: customers would change who they are."""
+    if mark is None or not described.is_file():
+        return
+    earlier = {feed.get(_KEY_MARK, mark) for feed in json.loads(described.read_text(encoding="utf-8")).values()}
+    if earlier != {mark}:
+        raise DefinitionError(
+            found=f"{HASH_KEY} is not the key with which the staged data were hashed",
+            expected="the same key in every run, because with another one nobody is the same customer any more",
+            do="set the earlier key again, or delete the staged and accepted data of this dataset to begin anew",
+        )
+
+
 # --- writing -------------------------------------------------------------------------------------
 
 
-def _write_tables(delivered: dict[str, list[_File]], folder: Path) -> dict[str, int]:
+def _write_tables(delivered: Iterable[dict[TableName, pd.DataFrame]], folder: Path) -> dict[str, int]:
     parts: dict[TableName, list[pd.DataFrame]] = {}
-    for feed, files in delivered.items():
-        for file in files:
-            for name, part in file.delivery.tables.items():
-                parts.setdefault(name, []).append(part.assign(source=f"{feed}/{file.name}"))
+    for tables in delivered:
+        for name, part in tables.items():
+            parts.setdefault(name, []).append(part)
     return {name: _write_table(name, parts[name], folder) for name in TABLES if name in parts}
 
 
@@ -250,26 +405,6 @@ def _write_table(name: TableName, parts: list[pd.DataFrame], folder: Path) -> in
     order = ["source", "source_row", *(["question"] if "question" in table.columns else [])]
     engine.write_table(whole, folder / f"{name}.parquet", table.schema(segments), order)
     return len(whole)
-
-
-def _about(reader: _Reader, files: list[_File]) -> dict[str, Any]:
-    """Describe a feed's delivery, so that a later one can be compared with it."""
-    described = [
-        {
-            "name": file.name,
-            "sha256": file.sha256,
-            "rows": file.delivery.rows,
-            "columns": list(file.delivery.columns),
-            "notes": list(file.delivery.notes),
-        }
-        for file in files
-    ]
-    return {
-        "adapter": reader.feed.adapter,
-        "columns": sorted({column for file in files for column in file.delivery.columns}),
-        "files": described,
-        "rows": sum(file.delivery.rows for file in files),
-    }
 
 
 # --- reading staged rows -------------------------------------------------------------------------

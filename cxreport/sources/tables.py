@@ -42,9 +42,11 @@ def build_tables(records: Records, mapping: Mapping, context: Context) -> Tables
 
     Every record becomes one row of each table of the mapping, unless `only_if` says that it is none, whatever is wrong
     with it: unreadable values are null and named in `typing_fault`. `answers` has one row per question asked or
-    answered. Raises `UnreadableFileError` with all columns that are missing.
+    answered. Raises `UnreadableFileError` with all columns that are missing, and with all questions that name a column
+    which the tool derived.
     """
     records.require(_needed(mapping), _optional(mapping))
+    _refuse_derived(records, mapping)
     whole: Tables = {name: _table(name, fields, records, mapping, context) for name, fields in mapping.tables.items()}
     chosen = {name: _chosen(records, fields) for name, fields in mapping.tables.items()}
     tables: Tables = {}
@@ -58,6 +60,13 @@ def build_tables(records: Records, mapping: Mapping, context: Context) -> Tables
     return {name: table[chosen[name]].reset_index(drop=True) for name, table in whole.items()} | tables
 
 
+def further_keys(fields: Fields, records: Records, context: Context) -> Iterable[pd.Series]:
+    """Yield the further keys of customers, as keyed hashes: one column of all records for each."""
+    for name, origin in fields.keys.items():
+        faults = _Faults(pd.Series(None, index=range(records.rows), dtype="str"))
+        yield _column(name, TEXT, origin, records, context=context, faults=faults)
+
+
 def _needed(mapping: Mapping) -> Iterable[str]:
     for origin in _origins(mapping):
         if not origin.optional:
@@ -65,6 +74,7 @@ def _needed(mapping: Mapping) -> Iterable[str]:
     yield from mapping.real_answers
     for fields in mapping.tables.values():
         yield from fields.only_if
+        yield from fields.names
     for battery in mapping.batteries:
         yield from battery.asked_when
         yield from (question.column for question in battery.questions.values() if not question.is_dated)
@@ -76,6 +86,16 @@ def _optional(mapping: Mapping) -> Iterable[str]:
             yield from origin.columns
     for battery in mapping.batteries:
         yield from (question.column for question in battery.questions.values() if question.is_dated)
+
+
+def _refuse_derived(records: Records, mapping: Mapping) -> None:
+    questions = [named for battery in mapping.batteries for named in battery.questions.items()]
+    if derived := [
+        f"question `{name}` reads `{question.column}`, which the tool derived from another column; name that one"
+        for name, question in questions
+        if question.column in records.derived
+    ]:
+        raise UnreadableFileError(*derived)
 
 
 def _origins(mapping: Mapping) -> Iterable[Origin]:
@@ -178,7 +198,7 @@ def _delivered(origin: Origin, records: Records) -> "pd.Series[str]":
         return text.mask(_ragged(records))
     if any(column not in records.header for column in origin.columns):  # optional, `_required` saw to the others
         return pd.Series(None, index=range(records.rows), dtype="str")
-    parts = [records.text(column) for column in origin.columns]
+    parts = [_values(records, column) for column in origin.columns]
     if origin.column is not None:
         return parts[0]
     complete = pd.concat(parts, axis="columns").dropna()
@@ -186,8 +206,14 @@ def _delivered(origin: Origin, records: Records) -> "pd.Series[str]":
     return pd.Series(filled, index=complete.index, dtype="str").reindex(range(records.rows))
 
 
+def _values(records: Records, column: str) -> "pd.Series[str]":
+    """Return a column's text without the codes that the file declares to be no values."""
+    text = records.text(column)
+    return text.mask(text.isin(stated)) if (stated := records.missing.get(column)) else text
+
+
 def _looked_up(codes: "pd.Series[str]", meanings: dict[str, str]) -> "pd.Series[str]":
-    return codes.map(meanings).astype("str")
+    return values.looked_up(codes, meanings, "str")
 
 
 def _ragged(records: Records) -> "pd.Series[bool]":
@@ -208,7 +234,8 @@ def _answers(
         for name, question in battery.questions.items():
             asked = fitting & _in_force(days, question)
             if question.column in records.header:
-                codes = {**mapping.missing, **battery.missing, **question.missing}
+                stated = records.missing.get(question.column, {})
+                codes = {**stated, **mapping.missing, **battery.missing, **question.missing}
                 answers.append(
                     _answers_to(name, question, battery, records, codes=codes, asked=asked, responses=responses[chosen])
                 )
@@ -248,7 +275,7 @@ def _answers_to(
     text = text[present]
     reason = _looked_up(text, codes).where(text.notna(), codes.get("", BLANK))
     given = text.where(reason.isna())
-    labelled = given.map(battery.labels).astype("float64") if battery.labels else None
+    labelled = values.looked_up(given, battery.labels, "float64") if battery.labels else None
     score, unread = values.numbers(given if labelled is None else given.where(labelled.isna()))
     score = score if labelled is None else score.fillna(labelled)
     answers = responses.loc[present, ["response_id", "responded_at", "source_row", "updated_at"]].copy()

@@ -5,9 +5,9 @@ rows that hold text it could not read.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -35,8 +35,19 @@ _EARLIEST, _LATEST = pd.Timestamp("1900-01-01", tz="UTC"), pd.Timestamp("2200-01
 
 def stripped(cells: Sequence[str | None]) -> "pd.Series[str]":
     """Return cells as text without outer white space; blank cells become null."""
-    text = pc.utf8_trim_whitespace(pa.array(cells, pa.string()))
+    text = pc.utf8_trim_whitespace(pa.array(cells, pa.large_string()))
     return pd.Series(pd.array(pc.if_else(pc.not_equal(text, ""), text, None), dtype="str"))
+
+
+def looked_up(codes: "pd.Series[str]", meanings: Mapping[str, object], dtype: str) -> "pd.Series[Any]":
+    """Return the meaning of each code; null where it has none.
+
+    >>> looked_up(pd.Series(["1", "x"]), {"1": 5.0}, "float64").tolist()
+    [5.0, nan]
+    """
+    found = pc.index_in(pa.array(codes), pa.array(list(meanings), pa.large_string()))
+    meant = pd.Series(list(meanings.values()), dtype=dtype).array
+    return pd.Series(meant.take(found.fill_null(-1).to_numpy(zero_copy_only=False), allow_fill=True), index=codes.index)
 
 
 def numbers(

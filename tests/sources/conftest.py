@@ -1,5 +1,6 @@
 """A made-up company for every test of the sources: a dataset, mappings and delivered files."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ import yaml
 from cxreport import sources
 from cxreport.config import Dataset, Project, load_dataset
 from cxreport.sources.files import DeliveredFile
+from cxreport.sources.glimpse import Recognised
 
 QUALTRICS_HEADER = (
     "StartDate,RecordedDate,Status,Finished,ResponseId,ExternalReference,IPAddress,Q1,Q1 - Group,Q2,Q9,kind\r\n"
@@ -79,7 +81,11 @@ class Company:
 
     def recognised(self, name: str, content: str | bytes) -> list[str]:
         """Return the adapters that take a file with this content for their tool's."""
-        return list(sources.recognise(DeliveredFile(name, self.deliver(f"recognised/{name}", content))))
+        return list(self.taken_for(name, content))
+
+    def taken_for(self, name: str, content: str | bytes) -> dict[str, Recognised]:
+        """Return what those adapters take the file for."""
+        return sources.recognise(DeliveredFile(name, self.deliver(f"recognised/{name}", content)))
 
     def map(self, name: str, mapping: dict[str, Any]) -> None:
         path = self.project.datasets / "mappings" / name
@@ -113,6 +119,12 @@ def company(tmp_path: Path) -> Company:
     """An empty project."""
     (tmp_path / "reports" / "definitions").mkdir(parents=True)
     return Company(Project(tmp_path))
+
+
+@pytest.fixture
+def rules(company: Company, root: Path) -> None:
+    """The rules on rows that hold for every dataset, in the company's project."""
+    shutil.copytree(root / "expectations", company.project.expectations, ignore=shutil.ignore_patterns("*_*.json"))
 
 
 @pytest.fixture

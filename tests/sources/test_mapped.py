@@ -1,13 +1,22 @@
 """Any file becomes canonical tables as its mapping says."""
 
+import csv
+import json
+import zipfile
 from typing import Any
 
+import duckdb
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyreadstat
 import pytest
 
 from cxreport.errors import GateError
+from cxreport.sources import delimited, queries
+from cxreport.sources.files import UnreadableFileError
+from cxreport.sources.records import Records
 
 FEED = {"id": "poll", "adapter": "mapped", "mapping": "poll.yml", "files": "poll.*"}
 MAPPING: dict[str, Any] = {
@@ -147,3 +156,104 @@ def test_employees_and_mentions_are_read(company) -> None:
     assert employees["scale_high"].tolist() == [10] * 4
     assert employees["typing_fault"].tolist() == [None, None, None, "score: not a number"]
     assert company.staged("mentions")["text"].tolist() == ["Write to [e-mail]", None]
+
+
+PEOPLE = {"tables": {"customers": {"columns": {"customer_id": "id", "plan": "plan"}}}}
+CRM = {"id": "crm", "adapter": "mapped", "mapping": "crm.yml", "files": "crm.*"}
+ROWS = [["A", "basic"], ["007", "plus"]]
+
+
+def staged_people(company, file: dict[str, Any]) -> list[tuple[str, str, int]]:
+    company.map("crm.yml", PEOPLE | {"file": file})
+    company.ingest(CRM)
+    return list(company.staged("customers")[["customer_id", "plan", "source_row"]].itertuples(index=False, name=None))
+
+
+@pytest.mark.parametrize("form", ["json lines", "json array", "xlsx", "sav", "skip", "skip in a sheet", "zip"])
+def test_every_form_of_file_is_read_with_its_own_line_numbers(company, form: str) -> None:
+    """What a source row counts depends on the form: lines, objects, rows of a sheet, cases."""
+    objects = [dict(zip(["id", "plan"], row, strict=True)) for row in ROWS]
+    text = "id,plan\nA,basic\n007,plus\n"
+    book = openpyxl.Workbook()
+    for row in [*([["Customers"], []] if form == "skip in a sheet" else []), ["id", "plan"], *ROWS]:
+        book.active.append(row)
+    path = company.deliver("crm.dat", text)
+    settings: dict[str, Any] = {}
+    if form == "json lines":
+        company.deliver("crm.dat", "\n".join(map(json.dumps, objects)))
+    elif form == "json array":
+        company.deliver("crm.dat", json.dumps(objects))
+    elif form == "sav":
+        path.unlink()
+        pyreadstat.write_sav(pd.DataFrame(objects), path.with_suffix(".sav"))
+    elif form == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("people.csv", text)
+    elif form == "skip":
+        company.deliver("crm.dat", 'Customers of "Acme, Inc\n\n' + text)
+        settings = {"skip": 2}
+    else:
+        book.save(path)
+        settings = {"skip": 2} if form == "skip in a sheet" else {}
+    first = {"json lines": 1, "json array": 1, "sav": 1, "skip": 4, "skip in a sheet": 4}.get(form, 2)
+    assert staged_people(company, settings) == [("A", "basic", first), ("007", "plus", first + 1)]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "json", "duckdb"])
+def test_a_query_over_a_file_is_read(company, form: str) -> None:
+    """Rows can be joined, filtered and named by SQL, over text as over typed tables."""
+    text = "id,plan,gone\nA,1,no\nB,2,yes\n007,2,no\n"
+    path = company.deliver("crm.dat", text)
+    if form == "parquet":
+        pq.write_table(pa.table({"id": ["A", "B", "007"], "plan": [1, 2, 2], "gone": ["no", "yes", "no"]}), path)
+    elif form == "json":
+        names, *rows = csv.reader(text.splitlines())
+        path.write_text(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+    elif form == "duckdb":
+        path.unlink()
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("CREATE TABLE people AS SELECT * FROM (VALUES ('A', 1), ('007', 2)) AS t (id, plan)")
+            connection.execute(
+                "CREATE TABLE plans AS SELECT * FROM (VALUES (1, 'basic'), (2, 'plus')) AS t (plan, name)"
+            )
+    joined = "SELECT id, name AS plan FROM delivered.people JOIN delivered.plans USING (plan) ORDER BY id DESC"
+    plain = (
+        "SELECT id, CASE plan::INT WHEN 1 THEN 'basic' ELSE 'plus' END AS plan FROM delivered "
+        "WHERE gone = 'no' ORDER BY id DESC"
+    )
+    query = joined if form == "duckdb" else plain
+    assert staged_people(company, {"format": "sql", "query": query}) == [("A", "basic", 1), ("007", "plus", 2)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("SELECT 1; SELECT 2", "CREATE TABLE x (a INT)", "COPY (SELECT 1) TO '{out}'", "ATTACH '{out}'", "SELEC", ""),
+        *("SELECT * FROM '{other}'", "SELECT * FROM read_csv('{other}')", "SELECT * FROM glob('{other}')"),
+        *("SET memory_limit = '1 TiB'", "INSTALL httpfs", "SELECT * FROM company", "SELECT plan::INT FROM delivered"),
+    ],
+)
+def test_a_query_reaches_nothing_but_the_file(company, query: str) -> None:
+    """One SELECT over what was delivered; a refusal quotes neither values nor paths."""
+    other, out = company.deliver("other.csv", "a\nsecret\n"), company.project.root / "out"
+    filled = query.format(other=other, out=out)
+    company.map("crm.yml", PEOPLE | {"file": {"format": "sql", "query": filled}})
+    company.deliver("crm.csv", "id,plan\nA,basic\n")
+    with pytest.raises(GateError, match="the query") as caught:
+        company.ingest(CRM)
+    assert not any(quoted in str(caught.value) for quoted in ("secret", "basic", str(company.project.root)))
+    assert not out.exists()
+
+
+def test_an_endless_query_is_stopped(company, monkeypatch) -> None:
+    """Neither time nor rows are without end."""
+    monkeypatch.setattr(queries, "MOST_SECONDS", 0.2)
+    company.map(
+        "crm.yml", PEOPLE | {"file": {"format": "sql", "query": "SELECT sum(a.range) FROM range(9_000_000_000) a"}}
+    )
+    company.deliver("crm.csv", "id,plan\nA,basic\n")
+    with pytest.raises(GateError, match="takes more than"):
+        company.ingest(CRM)
+    monkeypatch.setattr(delimited, "MOST_ROWS", 50_000)
+    with pytest.raises(UnreadableFileError, match="export shorter periods"):
+        queries.query_records(Records(("a",), (["1"],), [1]), "SELECT * FROM range(100_000)")

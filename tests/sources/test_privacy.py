@@ -7,9 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxreport.sources.privacy import CARD, E_MAIL, IBAN, PHONE, mask, mask_series
+from cxreport.sources.privacy import (
+    CARD,
+    E_MAIL,
+    IBAN,
+    PHONE,
+    Names,
+    column_names,
+    kept,
+    mask,
+    mask_label,
+    mask_name,
+    mask_names,
+    mask_series,
+    normal_address,
+)
 
-PLAIN = st.text(st.characters(categories=["L", "Zs", "Po", "Sm"], exclude_characters="@\uff20"))
+PLAIN = st.text(st.characters(categories=["L", "Zs", "Po", "Sm"], exclude_characters="@\uff20/"))
 YEAR = re.compile(r"(19|20)\d\d")  # with one, a number may be a date
 SEPARATORS = st.sampled_from(["", " ", "-", ".", "/", "\u00a0", ") ", " - "])
 
@@ -119,3 +133,106 @@ def test_columns_keep_their_nulls() -> None:
     masked = mask_series(pd.Series(["a@b.example", None], dtype="str"))
     assert masked[0] == E_MAIL
     assert masked.isna().tolist() == [False, True]
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8") | st.sampled_from("@/.0123456789 -+w")), max_size=4))
+def test_a_column_is_masked_like_its_texts(texts: list[str]) -> None:
+    """The quick look at whole columns misses nothing that a look at each text finds."""
+    column = pd.Series(texts, dtype="str")
+    assert mask_series(column).tolist() == [mask(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("see https://example.com/a?user=ann_miller#x.", "see [link]."),
+        ("(www.example.com/~ann)", "([link])"),
+        ("HTTP://EXAMPLE.COM/Ann and example.com/ann", "[link] and [link]"),
+        ("ask @ann_miller, or .@halden!", "ask [handle], or .[handle]!"),
+        ("60 km/h and/or 2.5/5 @ 10:30", "60 km/h and/or 2.5/5 @ 10:30"),
+        ("+44 (0)20 7946 0958 or 00 49 30 123456", "[phone]"),
+        ("tel. \u0663\u0661\u0662\u0665\u0665\u0665\u0660\u0661", "tel. [phone]"),
+    ],
+)
+def test_links_handles_and_foreign_numbers(text: str, masked: str) -> None:
+    """Addresses of pages and profiles are personal data; slashes and at signs alone are not."""
+    assert mask(text).replace("[phone] or [phone]", "[phone]") == masked
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        *("18-24 / 25-34", "1000-5000", "10000-50000", "20260901", "2026-09-01 - 2026-09-30", "SV_1234567890"),
+        *(
+            "/products/1234567890/reviews",
+            "google.com / referral",
+            "example.com/pricing",
+            "Branch 1002345",
+            "1234567890123456789",
+        ),
+    ],
+)
+def test_levels_of_segments_stay(level: str) -> None:
+    """Ranges, dates, codes and paths are no telephone numbers, and distinct levels stay distinct."""
+    assert mask_label(level) == level
+
+
+@pytest.mark.parametrize(
+    "value", ["a@b.example", "+1 312 555 0147", "312-555-0147", "3125550147", "4111 1111 1111 1111"]
+)
+def test_personal_data_in_a_segment_are_masked(value: str) -> None:
+    """A column that was placed by mistake gives nobody away."""
+    assert not any(character.isdigit() or character == "@" for character in mask_label(value))
+
+
+def test_names_of_files_keep_their_times() -> None:
+    """A row is traced by the name of its file, which may hold digits, but no address and no number of a person."""
+    names = ["export_20260901102033.csv", "tickets-2026-09-01-0930.csv", "1693526400123.json"]
+    assert [mask_name(name) for name in names] == names
+    assert mask_name("from ann@example.com, 312-555-0147") == "from [e-mail], [phone]"
+
+
+def test_a_name_of_a_column_is_short_printable_and_no_value() -> None:
+    """What stands where a header should be is not quoted when it may be data."""
+    names = ["Q1", "How likely are you?", "12345", "a@b", "x\x00", "n" * 81]
+    assert column_names(names) == ["Q1", "How likely are you?", "column 3", "column 4", "column 5", "column 6"]
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Ann was kind", "[name] was kind"),
+        ("thanks ANN!", "thanks [name]!"),
+        ("ann miller and Miller, Ann", "[name] and [name]"),
+        ("May I? In May or with May Lopez. WILL it?", "May I? In [name] or with [name]. WILL it?"),
+        ("I will. Will you?", "I will. Will you?"),
+        ("Mr. O'Brien and Jos\u00e9 McDonald's bill", "Mr. [name] and [name]'s bill"),
+        ("Anna, annual, van, Planner", "Anna, annual, van, Planner"),
+        ("Piet van Dyk", "[name]"),
+    ],
+)
+def test_names_of_customers_disappear(text: str, masked: str) -> None:
+    """Whole capitalised words and full names are masked; common words only where they must be names."""
+    known = Names.of(
+        ["Ann Zeller", "Ann Miller", "May Lopez", "Will Osei", "Liam O'Brien", "Jos\u00e9 McDonald", "Piet van Dyk"]
+    )
+    found = mask_names(pd.Series([text, None], dtype="str"), known)
+    assert found[0] == masked
+    assert found.isna()[1]
+
+
+@pytest.mark.parametrize(
+    "same", [" Ann@Example.com ", "mailto:ann@example.com", "ann\uff20example.com", "ANN@EXAMPLE.COM"]
+)
+def test_addresses_are_compared_in_one_form(same: str) -> None:
+    """Case, white space, a link's prefix and full-width forms make no other person; dots do."""
+    assert normal_address(same) == "ann@example.com"
+    assert normal_address("a.nn@example.com") != "ann@example.com"
+
+
+def test_hashes_depend_on_the_key() -> None:
+    """Whoever lacks the key cannot hash a list of addresses and compare; nulls stay null."""
+    texts = pd.Series(["ann@example.com", None, "ANN@example.com"], dtype="str")
+    one, other = kept(texts, "email", b"one"), kept(texts, "email", b"other")
+    assert one[0] == one[2] != other[0]
+    assert one.isna().tolist() == [False, True, False]

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import openpyxl
 import pyarrow as pa
+import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from cxreport.sources import delimited
+from cxreport.sources.delimited import ArrowRows, csv_rows, strict_rows
 from cxreport.sources.files import DeliveredFile, UnreadableFileError
 from cxreport.sources.glimpse import Glimpse
 from cxreport.sources.records import Records, read_csv, read_parquet, read_workbook
@@ -154,3 +157,80 @@ def test_damaged_header_is_not_quoted(tmp_path):
         with pytest.raises(UnreadableFileError) as caught:
             read_csv(DeliveredFile("a.csv", path)).require(["a", "customer_id"])
         assert "C02403861" not in str(caught.value.problems)
+
+
+PIECES = [
+    "a",
+    "é",
+    " ",
+    ",",
+    ",",
+    '"',
+    '"a,b"',
+    '"x\ny"',
+    '"x\r\ny"',
+    '""',
+    '"a""b"',
+    "\n",
+    "\r\n",
+    "\r",
+    "\x00",
+    "\ufeff",
+]
+TIDY = st.lists(
+    st.sampled_from(["a", "", '"a,b"', '"x\ny"', '"x\r\ny"', '""', '"a""b"', " é "]), min_size=2, max_size=2
+)
+
+
+def tidy(rows: list[list[str]], line_end: str) -> str:
+    return line_end.join(",".join(row) for row in rows) + line_end
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.lists(st.sampled_from(PIECES), max_size=15).map("".join)
+    | st.builds(tidy, st.lists(TIDY, max_size=6), st.sampled_from(["\n", "\r\n"])),
+    block=st.sampled_from([5, 7, 64, 1 << 20]),
+)
+@example('a,"x\r\ny"\r\n', 5)
+@example("a,b\n\n,\n1,2\n", 64)
+def test_fast_and_strict_reader_agree(monkeypatch, text: str, block: int) -> None:
+    """Cells, lines and refusals are the same, wherever a block ends; the fast reader takes only what it can read so."""
+    monkeypatch.setattr(delimited, "_BLOCK", block)
+    file = DeliveredFile("a.csv", unpacked=text.encode())
+    try:
+        expected = strict_rows(file)
+    except UnreadableFileError:
+        with pytest.raises(UnreadableFileError):
+            csv_rows(file)
+        return
+    rows = csv_rows(file)
+    assert list(rows) == expected
+    assert [rows[at] for at in range(len(rows))] == expected
+    assert list(rows[1:]) == expected[1:]
+    assert list(rows[::-1]) == expected[::-1]
+
+
+def test_fast_reader_takes_ordinary_files_and_no_others() -> None:
+    """Quotes, blank lines and line breaks in cells are ordinary; a shorter record is not."""
+    ordinary = 'id,text\r\n1,"two\r\nlines, ""quoted"""\r\n\r\n2,\r\n'
+    rows = csv_rows(DeliveredFile("a.csv", unpacked=ordinary.encode()))
+    assert isinstance(rows, ArrowRows)
+    assert list(rows) == [(1, ["id", "text"]), (2, ["1", 'two\r\nlines, "quoted"']), (5, ["2", ""])]
+    for odd in ('a,b\n1,5" pipe\n', "a,b\n1\n", "a,b\r1,2\r", 'a,b\n1,"open'):
+        assert delimited._fast_rows(DeliveredFile("a.csv", unpacked=odd.encode()), "utf-8", ",") is None
+
+
+def test_a_naive_reader_would_take_broken_quotes() -> None:
+    """Why the quotes are looked at first: Arrow and pandas read a file that was cut off inside a comment."""
+    cut = b'id,text\n1,fine\n2,"and then'
+    assert len(arrow_csv.read_csv(io.BytesIO(cut))) == 2
+    with pytest.raises(UnreadableFileError, match="see line 3"):
+        read_csv(DeliveredFile("a.csv", unpacked=cut))
+
+
+def test_lines_point_into_the_file() -> None:
+    """A record is found again in an editor, whatever line breaks stand in the cells above it."""
+    records = read_csv(DeliveredFile("a.csv", unpacked=b'a,b\n"1\n\n",x\n\n2,y\n'))
+    assert list(records.lines) == [2, 6]
+    assert records.text("b").tolist() == ["x", "y"]

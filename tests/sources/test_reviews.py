@@ -74,11 +74,11 @@ def test_ratings_without_text_are_reviews(company) -> None:
         review(1, text="", link=""),
         review(2, text="", link="").replace("1788253200123,2026", "1788253200124,2026"),
     ]
-    for month in ("08", "09"):
-        company.deliver(f"reviews_{month}.csv", play(*rows))
+    company.deliver("reviews_08.csv", play(*rows))
+    company.deliver("reviews_09.csv", play(*rows[::-1]))
     company.ingest(PLAY)
     found = company.staged("mentions")
-    assert found["rating"].tolist() == [1, 2, 1, 2]
+    assert found["rating"].tolist() == [1, 2, 2, 1]
     assert found["text"].tolist() == [None] * 4
     assert found["mention_id"].nunique() == 2
 
