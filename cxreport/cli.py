@@ -87,8 +87,18 @@ def sample(
 
 
 @app.command()
-def ingest(project: ProjectOption = None, report: ReportOption = "monthly") -> None:
+def ingest(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="FOLDER", help="Only look at the exports in it, and draft what is needed to read them."),
+    ] = None,
+    project: ProjectOption = None,
+    report: ReportOption = "monthly",
+) -> None:
     """Read the delivered files into canonical tables."""
+    if folder is not None:
+        _look(project, folder)
+        return
     here, _, dataset = _load(project, report)
     from cxreport import sources
     from cxreport.publish.run import provide_sample
@@ -194,6 +204,15 @@ def open_issue(
         import webbrowser
 
         webbrowser.open(page.as_uri())
+
+
+def _look(project: Path | None, folder: Path) -> None:
+    from cxreport.config import Project
+    from cxreport.sources.folder import look, next_steps
+
+    looked = look(Project.find(project), folder)
+    for line in (*looked.files, *looked.failed, *next_steps(looked)):
+        typer.echo(line)
 
 
 def _load(project: Path | None, report: str) -> "tuple[Project, Report, Dataset]":

@@ -399,6 +399,7 @@ class Dataset(Definition):
     """One company's feeds, in one file of `reports/datasets/`; the file stem is its id."""
 
     id: str = ""
+    draft: bool = False  # written by `cxreport ingest FOLDER` and not yet reviewed; nothing is read
     title: str
     population: str  # who is measured, as benchmarks name it
     industry: str
