@@ -27,7 +27,7 @@ lab: .venv-lab/.ready ## open the notebooks in JupyterLab, on this environment's
 	@.venv-lab/bin/jupyter lab --notebook-dir .
 
 test: .venv/.spark ## run the tests
-	@$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile -m "not soak"
+	@$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not soak"
 
 soak: .venv/.spark ## run the long campaigns
 	@$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile -m soak

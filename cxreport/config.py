@@ -200,7 +200,7 @@ class Baseline(Definition):
 
 KpiType = Literal["net", "share", "mean", "ratio", "quantile", "survival", "count", "value"]
 Unit = Literal["points", "percent", "score", "minutes", "money", "times", "cases"]
-Interval = Literal["adjusted_wald", "wilson", "t", "bootstrap", "order_statistic", "greenwood", "jackknife", "none"]
+Interval = Literal["adjusted_wald", "wilson", "t", "hall", "order_statistic", "greenwood", "jackknife", "none"]
 
 # The keys that decide how a figure is computed, and which of them each type uses.
 _STATISTICAL = (
@@ -223,8 +223,8 @@ _USED = {
 _FITTING: dict[str, tuple[tuple[Unit, ...], tuple[Interval, ...]]] = {
     "net": (("points",), ("adjusted_wald",)),
     "share": (("percent",), ("wilson",)),
-    "mean": (("score", "money", "times", "minutes"), ("t", "bootstrap")),
-    "ratio": (("percent", "money", "times", "minutes"), ("t",)),
+    "mean": (("score", "money", "times", "minutes"), ("wilson", "hall", "t")),
+    "ratio": (("percent", "money", "times", "minutes"), ("t", "hall", "wilson")),
     "quantile": (("minutes",), ("order_statistic", "greenwood")),
     "survival": (("percent",), ("greenwood",)),
     "count": (("cases",), ("none",)),
@@ -334,6 +334,12 @@ class Kpi(Definition):
                 yield f"a `{self.type}` of scores needs `top`"
         if self.type == "mean" and not (self.scale or self.column):
             yield "a `mean` needs `scale` (of scores) or `column`"
+        if self.type == "mean" and self.interval == "wilson" and not self.scale:
+            yield "a `mean` has the interval `wilson` with `scale`, whose ends it needs"
+        if self.type == "ratio" and self.interval == "wilson" and self.unit != "percent":
+            yield "a `ratio` has the interval `wilson` in `percent`, of a part of a whole"
+        if self.interval == "hall" and self.scale:
+            yield "a `mean` has the interval `hall` without `scale`; with it, `wilson`"
         needed = {
             "net": ("bottom",),
             "ratio": ("ratio",),

@@ -108,10 +108,26 @@ def wrap(frame: pd.DataFrame) -> Frame:
     return nw.from_native(frame).lazy()
 
 
-def collect(frame: Frame) -> pd.DataFrame:
-    """Bring a small result into pandas, whichever engine made it."""
+def collect(frame: Frame, *, with_categories: bool = False) -> pd.DataFrame:
+    """Bring a small result into pandas, whichever engine made it; categories come as texts unless they are wanted."""
+    if frame.implementation.is_pandas():
+        rows: pd.DataFrame = frame.to_native().reset_index(drop=True)
+        return rows if with_categories else without_categories(rows)
     result: pd.DataFrame = frame.collect(backend="pyarrow").to_native().to_pandas()
     return result
+
+
+def in_memory(frame: Frame) -> Frame:
+    """Bring rows into memory for many small reductions; texts that repeat become categories, in alphabetical order."""
+    rows = collect(frame)
+    texts = rows.columns[[isinstance(kind, pd.StringDtype) for kind in rows.dtypes]]
+    repeated = [name for name in texts if 2 * rows[name].nunique() < len(rows)]
+    return wrap(rows.astype(dict.fromkeys(repeated, "category")))
+
+
+def without_categories(rows: pd.DataFrame) -> pd.DataFrame:
+    """Turn categories back into the texts they stand for."""
+    return rows.astype({name: kind.categories.dtype for name, kind in rows.dtypes.items() if kind == "category"})
 
 
 @contextmanager

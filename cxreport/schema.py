@@ -414,7 +414,7 @@ _TESTED = {"p_value": NUMBER, "q_value": NUMBER}
 # Hidden rows have names and this mark, and nothing else.
 _HIDDEN = {"suppressed": TEXT}  # no | small base | complementary
 
-# What `measure/analyses.py` writes beside the estimates, for the reported period. Only `analyses` is always there.
+# What `measure/analyses/` writes beside the estimates, for the reported period. Only `analyses` is always there.
 ANALYSES: dict[str, pa.Schema] = {
     # What came of each analysis that the report names.
     "analyses": _columns({"analysis": TEXT, "status": TEXT, "note": TEXT}),  # done | nothing found | not possible

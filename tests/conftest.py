@@ -1,12 +1,26 @@
-"""Fixtures and settings shared by all tests."""
+"""Fixtures and settings shared by all tests, among them the two published companies that many tests read."""
 
+import fcntl
 import json
+import os
+import re
+import shlex
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from hypothesis import HealthCheck, settings
+
+from cxreport.config import Project
+from cxreport.periods import Period
+from cxreport.sample import write_sample
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -22,11 +36,55 @@ CHROMIUM_FLAGS = [
     "--enable-logging=stderr",
 ]
 
+# What a clone holds.
+PARTS = [
+    "notebooks",
+    "reports",
+    "expectations",
+    "data/reference",
+    "data/sample",
+    "requirements",
+    "Makefile",
+    "pyproject.toml",
+]
+SEPTEMBER = Period.parse("2026-09")
+SMALL_MONTHS = 4
+SMALL_REPORT = {
+    "kpis": ["nps", "csat", "response_rate", "resolution_time"],
+    "headline": ["nps", "csat"],
+    "segments": ["region", "channel"],
+    "mix_segments": ["channel"],
+    "targets": {"nps": 30},
+    "analyses": {},
+    "present": ["30_executive", "40_kpis"],
+}
+# The files that take longest, so that no process is left alone with one of them in the end.
+LONGEST_FIRST = [
+    "tests/pack/test_pack.py",
+    "tests/faults/test_faults.py",
+    "tests/validate/test_validate.py",
+    "tests/measure/test_measure.py",
+    "tests/validate/test_gates.py",
+    "tests/test_engine.py",
+    "tests/test_sample.py",
+    "tests/pack/test_pack_sfo.py",
+    "tests/pack/test_steps.py",
+    "tests/measure/test_planted.py",
+    "tests/pack/test_pack_kpis.py",
+]
+
 # The same examples on every run: a failure must be reproducible by whoever sees it.
 settings.register_profile(
     "cxreport", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("cxreport")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files; within and after them the order stays random."""
+    place = {ROOT / name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +99,145 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no ../shared beside the project: the real data and worked examples are not here")
     return SHARED
+
+
+# --- what is made once and read by many tests --------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished run: its project, report, period and what the command printed."""
+
+    project: Project
+    report: str
+    dataset: str
+    period: Period
+    stdout: str
+
+    @property
+    def folder(self) -> Path:
+        return self.project.published(self.report, self.period)
+
+    @property
+    def html(self) -> Path:
+        return self.folder / "all" / "report.html"
+
+    @property
+    def pdf(self) -> Path:
+        return self.folder / "all" / "report.pdf"
+
+    def estimates(self) -> pd.DataFrame:
+        return pq.read_table(self.project.measured(self.report, self.period) / "estimates.parquet").to_pandas()
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], str]], tuple[Path, str]]:
+    """Return a function that makes a folder in the first test process that asks for it, and waits in the others.
+
+    It returns the folder and what its maker returned.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def once(name: str, make: Callable[[Path], str]) -> tuple[Path, str]:
+        folder, said = base / name, base / f"{name}.txt"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not said.is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+                said.write_text(make(folder), encoding="utf-8")
+        return folder, said.read_text(encoding="utf-8")
+
+    return once
+
+
+def copy_project(root: Path, target: Path) -> Project:
+    """Copy what a clone holds, without anything that was made."""
+    made = shutil.ignore_patterns("output", "uncommitted", "__pycache__", ".ipynb_checkpoints", "*.csv")
+    for part in PARTS:
+        source = root / part
+        if source.is_dir():
+            keep_csv = part == "data/reference"
+            shutil.copytree(source, target / part, ignore=None if keep_csv else made)
+        else:
+            shutil.copy2(source, target / part)
+    return Project(target)
+
+
+def run(project: Project, command: str) -> str:
+    """Run a command line in a project as a user with the environment active would; demand success."""
+    tools = Path(sys.executable).parent
+    result = subprocess.run(
+        shlex.split(command),
+        cwd=project.root,
+        env={"PATH": f"{tools}:{os.environ['PATH']}", "HOME": os.environ.get("HOME", "")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+def lend_environment(root: Path, project: Project) -> bool:
+    """Give a copy the environment that make set up here, so that its targets need not; say whether there is one."""
+    ready = root / ".venv" / ".ready"
+    sources = [root / "requirements" / "run.lock", root / "pyproject.toml"]
+    if not ready.exists() or any(source.stat().st_mtime > ready.stat().st_mtime for source in sources):
+        return False
+    (project.root / ".venv").symlink_to(root / ".venv")
+    return True
+
+
+@pytest.fixture(scope="session", name="copy_project")
+def _copy_project(root) -> Callable[[Path], Project]:
+    """Return a function that copies what a clone holds to a folder."""
+    return lambda target: copy_project(root, target)
+
+
+@pytest.fixture(scope="session", name="run")
+def _run() -> Callable[[Project, str], str]:
+    """Return a function that runs a command line in a project, demands success, and returns what it printed."""
+    return run
+
+
+@pytest.fixture(scope="session")
+def readme(root) -> list[str]:
+    """Return the commands of all shell blocks of the README, in order, without comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", (root / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="session")
+def pack(root, once) -> Made:
+    """The sample company's default report, from a bare clone to published, by the README's first command."""
+
+    def make(folder: Path) -> str:
+        project = copy_project(root, folder)
+        return run(project, "make report" if lend_environment(root, project) else "cxreport run")
+
+    folder, printed = once("pack", make)
+    return Made(Project(folder), "monthly", "sample", SEPTEMBER, printed)
+
+
+@pytest.fixture(scope="session")
+def small(root, readme, once) -> Made:
+    """A few months of the sample company and a few KPIs, published by the README's `cxreport run`."""
+    [command] = [line for line in readme if line.startswith("cxreport run ")]
+
+    def make(folder: Path) -> str:
+        project = copy_project(root, folder)
+        write_sample(project.sample, months=SMALL_MONTHS)
+        path = project.definitions / "monthly.yml"
+        definition = yaml.safe_load(path.read_text(encoding="utf-8")) | SMALL_REPORT
+        path.write_text(yaml.safe_dump(definition, allow_unicode=True, sort_keys=False), encoding="utf-8")
+        return run(project, command)
+
+    folder, printed = once("small", make)
+    return Made(Project(folder), "monthly", "sample", SEPTEMBER, printed)
+
+
+# --- the browser -----------------------------------------------------------------------------------
 
 
 @pytest.fixture

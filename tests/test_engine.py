@@ -3,6 +3,11 @@
 import importlib.util
 import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import duckdb
@@ -26,6 +31,7 @@ from cxreport.engine import (
 )
 from cxreport.errors import DefinitionError, RunError, UsageError
 from cxreport.measure.reduce import level_overlap, overlap, reduce, survival_counts
+from cxreport.periods import Period
 
 NO_SPARK = next(
     (
@@ -38,6 +44,7 @@ NO_SPARK = next(
     ),
     None,
 )
+SEPTEMBER = Period.parse("2026-09")
 SEGMENTS = {"where_from": "region"}
 COMMON = {"title": "t", "short": "s", "answers": "a", "numerator": "n", "denominator": "d", "owner": "o"}
 COMMON |= {"checker": "c", "reviewed": "2026-01-01", "next_review": "2027-01-01", "table": "answers"}
@@ -217,6 +224,71 @@ def test_duckdb_never_loads_extensions():
     """An extension that is not built in is an error, not a download."""
     with open_engine() as engine, pytest.raises(duckdb.Error):
         engine.connection.execute("SELECT ST_Point(1, 2)")
+
+
+# --- a whole report ------------------------------------------------------------------------------
+
+
+@contextmanager
+def connect_server(folder):
+    """Start a Spark Connect server on this machine, and yield its address."""
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    options = {
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": port,
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": 2,
+    }
+    command = [home / "bin" / "spark-submit", "--master", "local[2]"]
+    command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]
+    command += [part for name, value in options.items() for part in ("--conf", f"{name}={value}")]
+    log = folder / "server.log"
+    environment = os.environ | {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    with log.open("w") as file:
+        server = subprocess.Popen([*command, "spark-internal"], cwd=folder, env=environment, stdout=file, stderr=file)
+    try:
+        until = time.monotonic() + 120
+        while "Spark Connect server started" not in log.read_text(encoding="utf-8"):
+            assert server.poll() is None, log.read_text(encoding="utf-8")
+            assert time.monotonic() < until, "no Spark Connect server within two minutes"
+            time.sleep(0.5)
+        yield f"sc://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def tables_of(project):
+    folder = project.measured("monthly", SEPTEMBER)
+    return {path.relative_to(folder).as_posix(): pd.read_parquet(path) for path in sorted(folder.rglob("*.parquet"))}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("how", ["local", "connect"])
+def test_whole_report_on_spark_equals_duckdb(how, pack, tmp_path):
+    """Every table that the sample company's report reads is the same to 1e-9, on a local Spark and on a server."""
+    if NO_SPARK:
+        pytest.skip(NO_SPARK)
+    project = Project(tmp_path / "project")
+    made = shutil.ignore_patterns("output", "sample", "measured", ".venv")
+    shutil.copytree(pack.project.root, project.root, ignore=made)
+    with connect_server(tmp_path) if how == "connect" else nullcontext("local[2]") as remote:
+        text = f"engine: spark\nspark_remote: {remote}\n"
+        (project.root / "reports" / "engine.yml").write_text(text, encoding="utf-8")
+        # In a process of its own, because a process holds either a session of its own or one of a server.
+        command = [sys.executable, "-m", "cxreport", "measure", "--period", SEPTEMBER.id]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CXREPORT_")}
+        done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    expected, found = tables_of(pack.project), tables_of(project)
+    assert "estimates.parquet" in expected
+    assert list(found) == list(expected)
+    for name, table in expected.items():
+        pd.testing.assert_frame_equal(found[name], table, rtol=1e-9, atol=1e-9, obj=name)
 
 
 def write_clustered(folder, n):

@@ -66,7 +66,7 @@ def read_benchmarks(project: Project) -> pd.DataFrame:
     return text.astype({"value": float})
 
 
-def judge(kpi: Kpi, dataset: Dataset, period: Period, benchmarks: pd.DataFrame) -> list[Judgement]:
+def judge_benchmarks(kpi: Kpi, dataset: Dataset, period: Period, benchmarks: pd.DataFrame) -> list[Judgement]:
     """Judge the benchmarks that a KPI names, in its order.
 
     A benchmark is refused unless it measures the same metric on the same scale in the dataset's industry and

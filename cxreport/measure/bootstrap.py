@@ -1,4 +1,4 @@
-"""Intervals by resampling: of means of few or skewed scores, and the limit that resampling a net tends to."""
+"""Intervals by resampling: of means, for comparison with the closed forms, and the limit those of a net tend to."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def bootstrap_mean(
     ====  ======  ==========  ====  =====
 
     Only `t` never falls short there, so it is the default; below 20 answers it is wide. Of log-normal values it covers
-    91 to 94.
+    91 to 94. KPIs use `intervals.bounded_mean_interval` and `intervals.skewed_mean_interval`, which need no draws.
 
     Parameters
     ----------
@@ -120,57 +120,6 @@ def bootstrap_mean(
     if not np.isfinite([low, high]).all():
         return Bootstrapped(value, np.nan, np.nan, n, m, "no interval", "too little spread: no interval")
     return Bootstrapped(value, low, high, n, m, f"bootstrap ({method}, {draws} draws)")
-
-
-def bootstrap_t(
-    scores: Array,
-    counts: npt.NDArray[np.integer],
-    confidence: float = 0.95,
-    *,
-    seed: int,
-    draws: int = 2000,
-    limits: tuple[float, float] | None = None,
-) -> Ends:
-    """Return the bootstrap-t interval of a mean from how often each score occurs (Hall 1988).
-
-    Counts of a resample are multinomial, so that its size does not matter for the time it takes. A resample of equal
-    answers lies infinitely many of its errors away. Where such resamples leave an end of the interval open, `limits`
-    close it: the commonest answer keeps at least its exact lower share (Clopper and Pearson 1934, Biometrika
-    26:404-413), and all others may stand at that end of the scale. Without `limits` the end is infinite.
-
-    Parameters
-    ----------
-    scores, counts
-        Distinct scores in ascending order, and the answers at each.
-    seed, draws, limits
-        As for `bootstrap_mean`. Equal answers are a group without spread: NaN.
-
-    >>> low, high = bootstrap_t(np.array([1.0, 4.0, 5.0]), np.array([2, 9, 19]), seed=1, limits=(1, 5))
-    >>> round(low, 1), round(high, 1)
-    (3.7, 4.7)
-    """
-    n = int(counts.sum())
-    if np.count_nonzero(counts) < 2:  # noqa: PLR2004 - spread needs two scores
-        return Ends(np.nan, np.nan)
-    value = float(counts @ scores / n)
-    apart = scores - value
-    # Groups that shared their random numbers would all err to the same side.
-    drawn = np.random.default_rng([seed, *counts.tolist()]).multinomial(n, counts / n, draws)
-    off = drawn @ apart / n
-    variance = np.maximum(drawn @ apart**2 / n - off**2, 0)
-    has_spread = (drawn > 0).sum(axis=1) > 1
-    beyond = np.where(off == 0, 0, np.copysign(np.inf, off))
-    deviates = np.where(has_spread, off / np.sqrt(np.where(has_spread, variance, 1)), beyond)
-    tails = np.quantile(deviates, [(1 + confidence) / 2, (1 - confidence) / 2], method="inverted_cdf")
-    # Both the sample's and the resamples' errors lack the same factor.
-    low, high = value - tails * np.sqrt(counts @ apart**2 / n)
-    if limits:
-        common, size = scores[counts.argmax()], counts.max()
-        others = stats.beta.ppf((1 + confidence) / 2, n - size + 1, size)
-        open_low, open_high = (common + others * (limit - common) for limit in limits)
-        low = max(low, limits[0]) if np.isfinite(low) else open_low
-        high = min(high, limits[1]) if np.isfinite(high) else open_high
-    return Ends(float(low), float(high))
 
 
 def net_bootstrap_exact(promoters: int, passives: int, detractors: int, confidence: float = 0.95) -> Ends:

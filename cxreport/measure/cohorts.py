@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from cxreport.errors import UsageError, listed
-from cxreport.measure.disclosure import SHOWN, SMALL
+from cxreport.measure.disclosure import COMPLEMENTARY, SHOWN, SMALL, complement
 from cxreport.periods import Period
 
 # The curve is a product of rounded factors; this near, it counts as having reached a level.
@@ -259,14 +259,16 @@ def cohort_retention(
     horizons
         Days since the start.
     minimum_base
-        Below it a cohort is hidden, and its curve stops where fewer customers are still under observation.
+        Below it a cohort is hidden, and its curve stops where fewer customers are still under observation. With a small
+        cohort goes the next smallest, as the number of customers of all cohorts is no secret.
 
     Returns
     -------
     DataFrame
         One row per cohort and horizon, in order: `cohort` (ISO period), `days`, `n` (customers that started),
         `at_risk` (under observation and active just before), `survival` (share still there, 0-1), `ci_low`, `ci_high`,
-        `suppressed` (`small base` where figures are hidden), `note` (where no customer was followed that long).
+        `suppressed` (`small base`, or `complementary` for whole cohorts that would tell of small ones; figures are
+        hidden), `note` (where no customer was followed that long).
 
     Raises
     ------
@@ -291,15 +293,22 @@ def cohort_retention(
     counted = spells.groupby(["start", "duration"], as_index=False).sum()
     rows = survival_by_group(counted, ["start"], at=sorted(set(horizons)), confidence=confidence)
     rows = rows.assign(cohort=[period.id for period in rows["start"]], days=rows["at"].astype(np.int64))
+    is_out = _hidden_cohorts(rows.groupby("cohort")["n"].first(), minimum_base).reindex(rows["cohort"]).to_numpy()
     is_small = rows["n"] < minimum_base
-    is_hidden = is_small | ((rows["at_risk"] < minimum_base) & rows["value"].notna())
+    is_hidden = is_out | ((rows["at_risk"] < minimum_base) & rows["value"].notna())
     rows["note"] = rows["note"].mask(is_hidden, None)
-    rows["n"] = rows["n"].astype(float).mask(is_small)
+    rows["n"] = rows["n"].astype(float).mask(is_out)
     figures = ["at_risk", "value", "ci_low", "ci_high"]
     rows[figures] = rows[figures].astype(float).mask(is_hidden)
-    rows["suppressed"] = np.where(is_hidden, SMALL, SHOWN)
+    rows["suppressed"] = np.select([is_out & ~is_small, is_hidden], [COMPLEMENTARY, SMALL], SHOWN)
     order = ["cohort", "days", "n", "at_risk", "survival", "ci_low", "ci_high", "suppressed", "note"]
     return rows.rename(columns={"value": "survival"})[order]
+
+
+def _hidden_cohorts(n: pd.Series, minimum_base: int) -> pd.Series:
+    """Flag the cohorts that are small, and those that would tell of them by subtraction."""
+    hidden = complement(n, (n < minimum_base).to_numpy(), float(n.sum()), minimum_base)
+    return pd.Series(hidden, index=n.index, dtype=bool)
 
 
 def local_days(values: pd.Series) -> pd.Series:

@@ -152,7 +152,7 @@ def add_changes(
     """Add both comparisons of the reported period to its rows, without verdicts; earlier rows get nulls.
 
     A comparison needs an interval on both sides and a figure that was shown before. Figures on a low base get their
-    change and its interval, but no test. `judge` turns the p-values of a whole report into verdicts.
+    change and its interval, but no test. `judge_changes` turns the p-values of a whole report into verdicts.
 
     Parameters
     ----------
@@ -279,7 +279,7 @@ def differ_from_rest(
     return apart
 
 
-def judge(
+def judge_changes(
     rows: pd.DataFrame, confidence: float, headline: Sequence[str] = (), headline_weight: float = 0.5
 ) -> pd.DataFrame:
     """Add the q-values and verdicts of all tests of a report, which are one family.

@@ -1,20 +1,23 @@
 """Protect small groups: hide small bases, and whatever would let a reader work them out from all else that is shown.
 
 A reader is taken to know every shown figure at full precision, the marks of the hidden ones, how the groups nest and
-cross, that counts are whole, and that the smallest groups are hidden first. Relations between tables, between KPIs
-whose `where` overlaps, and through crossings finer than the published ones are not looked at.
+cross, that counts are whole, that the smallest groups are hidden first, and which KPIs count part of the answers of
+another one. Relations between tables, between KPIs that share answers without one holding all of the other's, and
+through crossings finer than the published ones are not looked at. The tables of the analyses are protected by
+`published.protect_tables`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from functools import cached_property
+from itertools import chain, combinations
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csc_array
 from scipy.sparse.csgraph import connected_components
 
 from cxreport.config import Kpi
@@ -27,8 +30,8 @@ Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Cell = tuple[str, str]
 
-# A reader must be left with at least three possible bases of a hidden group.
-_WIDTH = 2
+# A reader must be left with at least three possible bases of a hidden group: the ends lie this far apart.
+WIDTH = 2
 _DIRECTIONS = 4
 _CELL = ["segment", "level"]
 _KEY = ["kpi", "question", "period", *_CELL]
@@ -82,7 +85,7 @@ def apply_issued(rows: pd.DataFrame, kpis: dict[str, Kpi], earlier_issues: Seque
     """Keep the figures of past periods as they were first issued.
 
     Answers that arrive late and customers who change groups would otherwise be worked out as the difference of two
-    issues. KPIs on the same rows are looked at together, question by question and period by period:
+    issues. KPIs on the same rows, or on part of them, are looked at together, by question and period:
 
     - None of them was issued: the rows stay.
     - The issued figures are those of today: the rows stay, groups that were hidden stay hidden, those that were
@@ -115,10 +118,10 @@ def apply_issued(rows: pd.DataFrame, kpis: dict[str, Kpi], earlier_issues: Seque
     differs = ~np.isclose(
         now[compared].reindex(before.index).astype(float), before[compared].astype(float), rtol=1e-9, equal_nan=True
     ).all(axis=1)
-    bases = _bases(kpis)
+    families = _families(kpis)
 
     def blocks(frame: pd.DataFrame) -> pd.MultiIndex:
-        return pd.MultiIndex.from_arrays([frame["kpi"].map(bases), frame["question"], frame["period"]])
+        return pd.MultiIndex.from_arrays([frame["kpi"].map(families), frame["question"], frame["period"]])
 
     # A group that has appeared or vanished is a difference too.
     segments = pd.MultiIndex.from_frame(issued[_KEY[:-1]].drop_duplicates())
@@ -138,6 +141,7 @@ def suppress(rows: pd.DataFrame, kpis: dict[str, Kpi], margins: Margins | None =
     A row on fewer answers than `suppress` of its KPI, or of another KPI on the same rows, is hidden as "small base".
     Further rows are hidden as "complementary", smallest first, until nothing that is shown gives a hidden one away:
 
+    - what a KPI counts beyond KPIs whose `where` is narrower than its own is nothing, or no small group,
     - at least three bases remain possible for every hidden group (fewer only where `suppress` is below 4),
     - no sum of hidden groups that can be worked out holds fewer than `suppress` answers,
     - no figure of a hidden group is certain, unless all answers of the total are the same, which the total says.
@@ -163,8 +167,10 @@ def suppress(rows: pd.DataFrame, kpis: dict[str, Kpi], margins: Margins | None =
     issued = rows["issued"] if "issued" in rows else pd.Series(None, index=rows.index, dtype=object)
     is_hidden = (rows["n"] < limit) | (issued.notna() & (issued != SHOWN))
     reason = pd.Series(SHOWN, index=rows.index, dtype=object)
-    block = [rows["kpi"].map(_bases(kpis)), rows["question"], rows["period"]]
-    needs_care = is_hidden.groupby(block).transform("any") & issued.isna().groupby(block).transform("any")
+    families = _families(kpis)
+    block = [rows["kpi"].map(families), rows["question"], rows["period"]]
+    needs_care = (is_hidden | _leaves_few(rows, kpis)).groupby(block).transform("any")
+    needs_care &= issued.isna().groupby(block).transform("any")
     for (_, _, period), group in rows.assign(issued=issued)[needs_care].groupby(block, sort=False):
         table: str = kpis[group["kpi"].iloc[0]].table
         reason[group.index] = _Block(group, kpis, (margins or {}).get((table, str(period)), ())).protect()
@@ -178,9 +184,113 @@ def suppress(rows: pd.DataFrame, kpis: dict[str, Kpi], margins: Margins | None =
     return protected.assign(suppressed=reason, low_base=~is_hidden & (protected["n"] < warn))
 
 
-def _bases(kpis: dict[str, Kpi]) -> dict[str, str]:
+def complement(n: pd.Series, is_hidden: Flags, total: float, limit: int) -> Flags:
+    """Return which parts of a whole must be hidden: some, then the smallest, until these are several and not few.
+
+    Parameters
+    ----------
+    n
+        Base of each part; those of hidden parts are not looked at.
+    total
+        Base of the whole, which readers are taken to know.
+    limit
+        The smallest base that may be shown.
+
+    >>> complement(pd.Series([40, None, 25, 90]), np.array([False, True, False, False]), 158, 10).tolist()
+    [False, True, True, False]
+    """
+    hidden: Flags = np.array(is_hidden, dtype=bool)
+    for part in np.argsort(n.to_numpy(dtype=float), kind="stable"):
+        left = total - float(n[~hidden].sum())
+        if not hidden.any() or (hidden.sum() > 1 and left >= limit):
+            break
+        hidden[part] = True
+    return hidden
+
+
+# --- KPIs on the same answers, or on part of them ------------------------------------------------
+
+
+class _Difference(NamedTuple):
+    """A KPI, and others that count part of its rows each, and no row twice: what they leave of it can be worked out."""
+
+    whole: str
+    parts: tuple[str, ...]
+
+
+def _bases(kpis: Mapping[str, Kpi]) -> dict[str, str]:
     """Return the rows that each KPI stands on: KPIs of the same rows give each other's bases away."""
     return {kpi_id: repr((kpi.table, sorted(kpi.where.items()), kpi.per_question)) for kpi_id, kpi in kpis.items()}
+
+
+def _families(kpis: Mapping[str, Kpi]) -> dict[str, str]:
+    """Name the KPIs that must be protected together after the first of them."""
+    families = _bases(kpis)
+    for whole, parts in _differences(kpis):
+        for part in parts:
+            old, new = sorted([families[part], families[whole]])[::-1]
+            families = {kpi_id: new if family == old else family for kpi_id, family in families.items()}
+    return families
+
+
+def _differences(kpis: Mapping[str, Kpi]) -> list[_Difference]:
+    """Find which KPIs count part of the rows of others, as many of them together as share no row.
+
+    Of KPIs that count the same rows alike, the first one speaks.
+    """
+    bases = _bases(kpis)
+    counted = {
+        (bases[kpi_id], kpi.column, kpi.counts, repr(kpi.ratio)): kpi_id for kpi_id, kpi in sorted(kpis.items())[::-1]
+    }
+    found = []
+    for key, whole in sorted(counted.items(), key=repr):
+        narrower = [
+            part
+            for other, part in sorted(counted.items(), key=repr)
+            if other[1:] == key[1:] and _is_narrower(kpis[part], kpis[whole])
+        ]
+        several = chain.from_iterable(combinations(narrower, size) for size in range(len(narrower), 0, -1))
+        kept: list[_Difference] = []
+        for parts in several:
+            # What fewer of them leave is the sum of what more leave and of the others.
+            is_new = not any(set(parts) <= set(each.parts) for each in kept)
+            if is_new and all(_are_apart(kpis[one], kpis[other]) for one, other in combinations(parts, 2)):
+                kept.append(_Difference(whole, parts))
+        found += kept
+    return found
+
+
+def _is_narrower(part: Kpi, whole: Kpi) -> bool:
+    """Say whether a KPI counts some of the rows of another one and, as far as its `where` tells, not all."""
+    is_within = all(
+        column in part.where and _allowed(part, column) <= _allowed(whole, column) for column in whole.where
+    )
+    same = {column: _allowed(part, column) for column in part.where} == {
+        column: _allowed(whole, column) for column in whole.where
+    }
+    return is_within and not same and (part.table, part.per_question) == (whole.table, whole.per_question)
+
+
+def _are_apart(one: Kpi, other: Kpi) -> bool:
+    return any(not _allowed(one, column) & _allowed(other, column) for column in one.where if column in other.where)
+
+
+def _allowed(kpi: Kpi, column: str) -> set[str]:
+    allowed = kpi.where[column]
+    return {allowed} if isinstance(allowed, str) else set(allowed)
+
+
+def _leaves_few(rows: pd.DataFrame, kpis: Mapping[str, Kpi]) -> pd.Series:
+    """Flag the rows of which narrower KPIs leave few answers."""
+    key = [name for name in _KEY if name != "kpi"]
+    few = pd.Series(False, index=rows.index)
+    for whole, parts in _differences(kpis):
+        is_whole = rows["kpi"] == whole
+        counted = rows[rows["kpi"].isin(parts)].groupby(key)["n"].sum()
+        left = rows.loc[is_whole, "n"] - counted.reindex(pd.MultiIndex.from_frame(rows.loc[is_whole, key])).to_numpy()
+        limit = max(kpis[kpi_id].minimum_base.suppress for kpi_id in (whole, *parts))
+        few[is_whole] |= (left > 0) & (left < limit)
+    return few
 
 
 # --- what a reader can work out ------------------------------------------------------------------
@@ -212,10 +322,11 @@ class _Figure:
 
 @dataclass(frozen=True)
 class _System:
-    """The sums that tie the cells of one base to each other, as a reader sees them.
+    """The sums that tie the cells of a base, or of a KPI and narrower ones, to each other, as a reader sees them.
 
     `n` and the bounds have one item per cell; `sums` one row per sum, with 1 and -1 for the cells of its two sides.
-    The figures `told_by_total` are no secret, but tell about others.
+    The figures `told_by_total` are no secret, but tell about others. Cells of the `rest` are what narrower KPIs leave:
+    never shown, and a secret only where they are small.
     """
 
     n: Array
@@ -223,22 +334,32 @@ class _System:
     figures: tuple[_Figure, ...]
     told_by_total: tuple[_Figure, ...]
     limit: int
+    rest: Flags
+
+    @cached_property
+    def possible(self) -> "_Possible":
+        return _Possible(self.n.copy(), self.n.copy(), np.zeros((len(self.figures), len(self.n)), dtype=bool))
+
+    @cached_property
+    def is_secret(self) -> Flags:
+        return ~self.rest | ((self.n > 0) & (self.n < self.limit))
 
     def exposures(self, hidden: Flags, lower: Array, upper: Array) -> Iterator[tuple[Flags, Flags]]:
         """Yield, for everything that gives a hidden cell away, the sums of which one more cell must be hidden.
 
         With them goes a flag for each cell: hiding it lifts the exposure, as far as can be told beforehand.
         """
-        ties = self.sums * (hidden & (self.n > 0))
+        ties = self.sums * (hidden & ((self.n > 0) | self.rest))
         for number in np.flatnonzero(ties.any(axis=1)):
             if (lifts := self._lifts(ties[number], lower, upper)) is not None:
                 yield np.asarray(np.arange(len(ties)) == number), lifts
         simple = np.unique(ties[ties.any(axis=1)], axis=0)
         basis = _reduced_echelon(simple) if len(simple) > 1 else simple[:0]
+        anything = np.ones(len(hidden), dtype=bool)
         for row in basis:
             if (lifts := self._lifts(row, lower, upper)) is not None:
                 yield np.asarray(ties[:, row != 0].any(axis=1)), lifts
-        anything = np.ones(len(hidden), dtype=bool)
+                yield _reached(ties, row != 0), anything
         for rows in _linked(basis):
             cells = np.asarray(basis[rows].any(axis=0))
             for cell in self._pinned(basis[rows], cells, lower, upper):
@@ -247,7 +368,7 @@ class _System:
 
     @property
     def width(self) -> int:
-        return min(_WIDTH, max(self.limit - 2, 0))
+        return min(WIDTH, max(self.limit - 2, 0))
 
     def _lifts(self, tie: Array, lower: Array, upper: Array) -> Flags | None:
         """Return which cells would help if one sum of hidden cells, taken alone, tells too much; else `None`."""
@@ -256,9 +377,10 @@ class _System:
         ends = np.sort(np.stack([sign * lower[cells], sign * upper[cells]]), axis=0)
         least = np.maximum(ends[0], known - (ends[1].sum() - ends[1]))
         most = np.minimum(ends[1], known - (ends[0].sum() - ends[0]))
-        is_narrow = ((most - least) / np.abs(sign) < self.width).any()
+        is_narrow = (((most - least) / np.abs(sign) < self.width) & self.is_secret[cells]).any()
         is_one_sided = (sign > 0).all() or (sign < 0).all()
-        if cells.sum() == 1 or is_narrow or (is_one_sided and self.n[cells].sum() < self.limit):
+        is_alone = cells.sum() == 1 and self.is_secret[cells].all()
+        if is_alone or is_narrow or (is_one_sided and 0 < self.n[cells].sum() < self.limit):
             return np.ones(len(cells), dtype=bool)
         for figure in self.figures if is_one_sided else ():
             if figure.is_uniform(self.n, cells):
@@ -269,11 +391,30 @@ class _System:
 
     def _pinned(self, ties: Array, cells: Flags, lower: Array, upper: Array) -> Iterator[int]:
         """Yield the cells of which all solutions of several sums agree too much."""
+        doubtful = cells & self.is_secret & ~self.possible.is_open(self.width)
+        if not doubtful.any():
+            return
         solutions = _Solutions(self, ties, cells, lower, upper)
-        solutions.explore()
+        solutions.explore(doubtful[cells])
         for place, cell in enumerate(np.flatnonzero(cells)):
-            if not solutions.leave_open(place):
+            if doubtful[cell] and not solutions.leave_open(place):
                 yield int(cell)
+
+
+@dataclass
+class _Possible:
+    """The range of each cell's base, and whether each figure of it can differ, over all solutions found.
+
+    Hiding more takes no solution away, so that what was found once need not be looked for again.
+    """
+
+    low: Array
+    high: Array
+    varies: Flags
+
+    def is_open(self, width: int) -> Flags:
+        """Flag the cells whose base can differ by the width, and each figure at all."""
+        return np.asarray((self.high - self.low >= width) & self.varies.all(axis=0))
 
 
 class _Solutions:
@@ -284,7 +425,7 @@ class _Solutions:
 
     def __init__(self, system: _System, ties: Array, cells: Flags, lower: Array, upper: Array) -> None:
         self._n, self._width = system.n[cells], system.width
-        self._low, self._high = self._n.copy(), self._n.copy()
+        self._possible, self._cells = system.possible, np.flatnonzero(cells)
         self._secrets = len(system.figures)
         figures = system.figures + system.told_by_total
         scores = [figure.score for figure in figures]
@@ -292,20 +433,25 @@ class _Solutions:
         self._scores = np.unique(scores, axis=1) if scores else np.zeros((0, 1))
         self._classes = self._scores.shape[1]
         self._means = [figure.first[cells] / self._n for figure in figures]
-        self._varies = np.zeros((len(figures), len(self._n)), dtype=bool)
         of_class, of_cell = [np.ones(self._classes)], [self._n]
         for score, figure in zip(self._scores, figures, strict=True):
             of_class += [score, score**2][: len(figure.moments)]
             of_cell += [moment[cells] for moment in figure.moments]
         ties = ties[:, cells]
-        self._constraints = [
-            LinearConstraint(np.kron(ties, np.array(of_class)), *[(ties @ np.array(of_cell).T).ravel()] * 2),
-            LinearConstraint(np.kron(np.eye(len(self._n)), np.ones(self._classes)), lower[cells], upper[cells]),
-        ]
+        sums = np.array(of_cell)
+        known = (ties @ sums.T).ravel()
+        self._constraints = LinearConstraint(
+            csc_array(
+                np.vstack([np.kron(ties, np.array(of_class)), np.kron(np.eye(len(self._n)), np.ones(self._classes))])
+            ),
+            np.concatenate([known, lower[cells]]),
+            np.concatenate([known, upper[cells]]),
+        )
 
-    def explore(self) -> None:
-        """Look in some directions at once: most cells turn out to be open."""
-        for objective in np.random.default_rng(0).normal(size=(_DIRECTIONS, len(self._n), self._classes)):
+    def explore(self, doubtful: Flags) -> None:
+        """Look in some directions at once: most doubtful cells turn out to be open."""
+        directions = np.random.default_rng(0).normal(size=(_DIRECTIONS, len(self._n), self._classes))
+        for objective in directions * doubtful[:, None]:
             self._solve(objective)
 
     def leave_open(self, cell: int) -> bool:
@@ -325,9 +471,10 @@ class _Solutions:
         return self._is_open(cell, figure)
 
     def _is_open(self, cell: int, figure: int | None) -> bool:
+        place = self._cells[cell]
         if figure is None:
-            return bool(self._high[cell] - self._low[cell] >= self._width)
-        return bool(self._varies[figure, cell])
+            return bool(self._possible.high[place] - self._possible.low[place] >= self._width)
+        return bool(self._possible.varies[figure, place])
 
     def _solve(self, objective: Array, *, whole: bool = False) -> bool:
         """Learn from a solution; without `whole`, a fast search that says whether it came upon whole counts."""
@@ -339,9 +486,13 @@ class _Solutions:
 
     def _learn(self, counts: Array) -> None:
         n = counts.sum(axis=1)
-        self._low, self._high = np.minimum(self._low, n), np.maximum(self._high, n)
-        for number, score in enumerate(self._scores):
-            self._varies[number] |= np.abs(counts @ score - self._means[number] * n) > 1e-6  # noqa: PLR2004
+        possible, cells = self._possible, self._cells
+        possible.low[cells], possible.high[cells] = (
+            np.minimum(possible.low[cells], n),
+            np.maximum(possible.high[cells], n),
+        )
+        for number, score in enumerate(self._scores[: self._secrets]):
+            possible.varies[number, cells] |= np.abs(counts @ score - self._means[number] * n) > 1e-6  # noqa: PLR2004
 
 
 def _reduced_echelon(matrix: Array) -> Array:
@@ -362,6 +513,14 @@ def _reduced_echelon(matrix: Array) -> Array:
     return reduced[:row]
 
 
+def _reached(ties: Array, cells: Flags) -> Flags:
+    """Return the sums that are tied to some cells directly or through others."""
+    rows = np.zeros(len(ties), dtype=bool)
+    while (more := (ties[:, cells] != 0).any(axis=1)).sum() > rows.sum():
+        rows, cells = more, cells | (ties[more] != 0).any(axis=0)
+    return rows
+
+
 def _linked(ties: Array) -> list[Flags]:
     """Return the sets of at least two rows that are tied by common cells."""
     uses = (ties != 0).astype(int)
@@ -373,18 +532,36 @@ def _linked(ties: Array) -> list[Flags]:
 
 
 class _Block:
-    """All rows of the KPIs on the same answers of a question in a period."""
+    """All rows of the KPIs on the same answers, or on part of them, of a question in a period.
+
+    A cell is a level of a segment in one base; behind them stand the cells of what narrower KPIs leave of wider ones.
+    """
 
     def __init__(self, rows: pd.DataFrame, kpis: dict[str, Kpi], margins: Sequence[Margin]) -> None:
         self._rows = rows
         self._kpis = sorted(rows["kpi"].unique())
-        self._limit = max(kpis[kpi_id].minimum_base.suppress for kpi_id in self._kpis)
-        named = list(zip(rows["segment"], rows["level"], strict=True))
-        self._cells = sorted(set(named))
-        place = {cell: i for i, cell in enumerate(self._cells)}
-        self._places = np.array([place[cell] for cell in named])
-        self._segment = np.array([segment for segment, _ in self._cells], dtype=object)
-        self._is_total = self._segment == TOTAL
+        self._base_of = _bases({kpi_id: kpis[kpi_id] for kpi_id in self._kpis})
+        named = list(zip(rows["kpi"].map(self._base_of), rows["segment"], rows["level"], strict=True))
+        shown = sorted(set(named))
+        differences = _differences({kpi_id: kpis[kpi_id] for kpi_id in self._kpis})
+        rests = [
+            (f"rest {number}", *cell[1:])
+            for number, each in enumerate(differences)
+            for cell in shown
+            if cell[0] == self._base_of[each.whole]
+        ]
+        self._cells = [*shown, *rests]
+        self._place = {cell: i for i, cell in enumerate(self._cells)}
+        self._places = np.array([self._place[cell] for cell in named])
+        self._base = np.array([base for base, *_ in self._cells], dtype=object)
+        self._segment = pd.factorize(pd.Series([(base, segment) for base, segment, _ in self._cells]))[0]
+        self._is_total = np.array([segment == TOTAL for _, segment, _ in self._cells])
+        self._is_rest = np.arange(len(self._cells)) >= len(shown)
+        limits = {
+            base: max(kpis[kpi_id].minimum_base.suppress for kpi_id in self._kpis if self._base_of[kpi_id] == base)
+            for base in self._base_of.values()
+        }
+        self._limit = np.array([limits.get(base, 0) for base in self._base])
         self._n = self._table("n")
         was_shown, self._was_named_small, was_complementary = (
             np.isin(np.arange(len(self._cells)), self._places[rows["issued"] == mark])
@@ -393,19 +570,22 @@ class _Block:
         was_hidden = self._was_named_small | was_complementary
         self._was_shown = was_shown & ~was_hidden
         self._is_issued = was_hidden | self._was_shown
-        self._is_small = ((self._n > 0) & (self._n < self._limit)).any(axis=1)
-        self._hidden = was_hidden | self._is_small
+        self._is_small = ((self._n > 0) & (self._n < self._limit[:, None])).any(axis=1)
+        self._hidden = was_hidden | self._is_small | self._is_rest
         self._is_exposed = False
         sums = self._sums(margins)
         self._systems = [self._system([kpis[kpi_id] for kpi_id in same], sums) for same in self._alike(kpis)]
+        for number, each in enumerate(differences):
+            system = self._difference(each, f"rest {number}", sums)
+            self._systems += [system] if system is not None else []
 
     def protect(self) -> pd.Series:
         """Hide until nothing is exposed; returns the mark of each row."""
-        while not self._hidden[self._is_total].any() and (further := self._next()) is not None:
+        self._hide_without_total()
+        while (further := self._next()) is not None:
             self._hidden[further] = True
-        if self._hidden[self._is_total].any():
-            self._hidden[:] = True
-        elif self._is_exposed and self._is_issued.any():
+            self._hide_without_total()
+        if self._is_exposed and self._is_issued.any():
             # Rows that were issued keep their marks all the same.
             return pd.Series(_LEFT_OUT, index=self._rows.index, dtype=object)
         is_named_small = self._is_small & ~self._tells_nothing()
@@ -418,10 +598,20 @@ class _Block:
         table[self._places, np.searchsorted(self._kpis, self._rows["kpi"])] = self._rows[name].fillna(0)
         return table
 
+    def _lacks_total(self) -> Flags:
+        """Flag the cells of the bases whose total is hidden."""
+        return np.isin(self._base, self._base[self._hidden & self._is_total & ~self._is_rest])
+
+    def _hide_without_total(self) -> None:
+        self._hidden |= self._lacks_total()
+
     def _next(self) -> int | None:
         """Return the cell to hide next: the smallest one that helps; the total only where nothing else is left."""
         self._is_exposed = False
+        hides_all = self._lacks_total() | self._is_rest
         for system in self._systems:
+            if hides_all[system.n > 0].all():
+                continue
             for sums, lifts in system.exposures(self._hidden, *self._bounds(system)):
                 helps = system.sums[sums].any(axis=0) & ~self._hidden & ~self._was_shown & (system.n > 0)
                 self._is_exposed = True
@@ -432,12 +622,9 @@ class _Block:
 
     def _tells_nothing(self) -> Flags:
         """Flag the levels of segments that are hidden altogether below a shown total."""
-        alone = [
-            segment
-            for segment in dict.fromkeys(self._segment)
-            if (self._hidden & ~self._was_named_small)[self._segment == segment].all()
-        ]
-        return np.asarray(np.isin(self._segment, alone) & ~self._hidden[self._is_total].any())
+        is_told = ~self._hidden | self._was_named_small
+        alone = ~np.isin(self._segment, self._segment[is_told])
+        return np.asarray(alone & ~self._lacks_total() & ~self._is_rest)
 
     def _bounds(self, system: _System) -> tuple[Array, Array]:
         """Return what the marks, and the rule to hide the smallest first, tell about each base."""
@@ -447,26 +634,57 @@ class _Block:
         # The smallest shown level of the segment that is no smaller.
         is_other = (self._segment[:, None] == self._segment) & ~self._hidden & (n > 0) & (n >= n[:, None])
         upper = np.where(is_other, n, most).min(axis=1)
-        return lower, np.where(tells_nothing, most, np.where(is_small, self._limit - 1.0, upper))
+        upper = np.where(tells_nothing, most, np.where(is_small, self._limit - 1.0, upper))
+        return np.where(self._is_rest, 0.0, lower), np.where(self._is_rest, most, upper)
 
     def _sums(self, margins: Sequence[Margin]) -> Array:
-        """Return a row per sum: the total and each segment's levels, and the margins."""
-        segments = dict.fromkeys(self._segment[~self._is_total])
-        parts = [self._is_total.astype(float) - (self._segment == segment) for segment in segments]
-        place = {cell: i for i, cell in enumerate(self._cells)}
-        for margin in margins:
-            row = np.zeros(len(self._cells))
-            row[[place[cell] for cell in margin.whole if cell in place]] = 1
-            row[[place[cell] for cell in margin.parts if cell in place]] = -1
-            parts.append(row)
+        """Return a row per sum: the total and each segment's levels, and the margins, in each base."""
+        parts = []
+        for base in dict.fromkeys(self._base):
+            inside = self._base == base
+            total = (inside & self._is_total).astype(float)
+            segments = dict.fromkeys(self._segment[inside & ~self._is_total])
+            parts += [total - (self._segment == segment) for segment in segments]
+            for margin in margins:
+                row = np.zeros(len(self._cells))
+                for sign, side in ((1, margin.whole), (-1, margin.parts)):
+                    row[[self._place[base, *cell] for cell in side if (base, *cell) in self._place]] = sign
+                parts.append(row)
         return np.unique(parts, axis=0) if parts else np.zeros((0, len(self._cells)))
+
+    def _difference(self, difference: _Difference, rest: str, sums: Array) -> _System | None:
+        """Return what ties a KPI to narrower ones; `None` where their rows do not add up to it."""
+        n = np.zeros(len(self._cells))
+        for kpi_id in (difference.whole, *difference.parts):
+            inside = self._base == self._base_of[kpi_id]
+            n[inside] = self._n[inside, self._kpis.index(kpi_id)]
+        ties = []
+        for cell, place in self._place.items():
+            if cell[0] == rest:
+                tie = np.zeros(len(self._cells))
+                tie[self._place[self._base_of[difference.whole], *cell[1:]]] = 1
+                parts = [(self._base_of[part], *cell[1:]) for part in difference.parts]
+                tie[[self._place[part] for part in parts if part in self._place]] = -1
+                n[place] = tie @ n
+                tie[place] = -1
+                ties.append(tie)
+        is_rest = self._base == rest
+        if (n < 0).any():
+            return None
+        if not n[is_rest].any():
+            is_rest[:] = False
+        limit = int(self._limit[n > 0].max(initial=0))
+        known = (n > 0) | is_rest
+        tied = np.array([*ties, *sums[(sums * known).any(axis=1)]]) * known
+        return _System(n, np.unique(tied[tied @ n == 0], axis=0), (), (), limit, is_rest)
 
     def _alike(self, kpis: dict[str, Kpi]) -> list[list[str]]:
         """Group KPIs that score the same answers, of which a reader may put all figures together."""
         groups: dict[object, list[str]] = {}
         for kpi_id, n in zip(self._kpis, self._n.T, strict=True):
             kpi = kpis[kpi_id]
-            groups.setdefault((kpi.column, kpi.counts, repr(kpi.scale), n.tobytes()), []).append(kpi_id)
+            same = (self._base_of[kpi_id], kpi.column, kpi.counts, repr(kpi.scale), n.tobytes())
+            groups.setdefault(same, []).append(kpi_id)
         return list(groups.values())
 
     def _system(self, kpis: list[Kpi], sums: Array) -> _System:
@@ -478,7 +696,10 @@ class _Block:
             tuple(figure for figure, one in zip(figures, is_told, strict=True) if one == chosen)
             for chosen in (False, True)
         )
-        return _System(n, sums[sums @ n == 0], secret, told, self._limit)
+        base = self._base == self._base_of[kpis[0].id]
+        sums = sums[(sums != 0)[:, base].any(axis=1)]
+        limit = int(self._limit[base].max())
+        return _System(n, sums[sums @ n == 0], secret, told, limit, np.zeros(len(n), dtype=bool))
 
     def _figure(self, kpi: Kpi, n: Array) -> _Figure | None:
         """Return a KPI's scores and moments; `None` where it is no sum or its rows lack what it takes."""

@@ -1,5 +1,7 @@
 """From accepted rows and definitions to the one table of estimates that every report reads."""
 
+from functools import cache
+
 import narwhals as nw
 import numpy as np
 import pandas as pd
@@ -19,10 +21,9 @@ from cxreport.config import (
 )
 from cxreport.engine import Frame, collect, load_engine, open_engine, read_table, write_table
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
-from cxreport.measure.analyses import analyse, check_analyses
-from cxreport.measure.benchmarks import add_ranks, gap_interval, judge, read_benchmarks
-from cxreport.measure.compare import add_changes
-from cxreport.measure.compare import judge as judge_changes
+from cxreport.measure.analyses import Company, check_analyses, make_analyses
+from cxreport.measure.benchmarks import add_ranks, gap_interval, judge_benchmarks, read_benchmarks
+from cxreport.measure.compare import add_changes, judge_changes
 from cxreport.measure.disclosure import SHOWN, Margin, Margins, apply_issued, find_margins, suppress
 from cxreport.measure.frames import asked_metrics, open_facts
 from cxreport.measure.kpis import Scope, joined, measure_kpi
@@ -68,7 +69,21 @@ def _measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
         _check_values(facts, kpis, asked_metrics(project, dataset))
         scope = Scope(report, dataset, segments, period)
         measured = [measure_kpi(facts[kpi.table], kpi, scope) for kpi in kpis.values()]
-        margins = _margins(facts, kpis, segments)
+        estimates = _written(measured, _margins(facts, kpis, segments), kpis, project, scope)
+        kept = {name: segments[name] for name in report.segments}
+        make_analyses(Company(project, report, dataset, kpis, kept, period, estimates, engine, facts))
+    return read_estimates(project, report.id, period)
+
+
+def _written(
+    measured: list[tuple[pd.DataFrame, pd.DataFrame]],
+    margins: Margins,
+    kpis: dict[str, Kpi],
+    project: Project,
+    scope: Scope,
+) -> pd.DataFrame:
+    """Protect, compare and judge what was measured; write the estimates and the mix, and return the estimates."""
+    report, period = scope.report, scope.period
     issued = [read_table(path) for path in project.issued(report.id, period)]
     raw = apply_issued(pd.concat([figures for figures, _ in measured], ignore_index=True), kpis, issued)
     correlations = pd.concat([rho for _, rho in measured], ignore_index=True)
@@ -78,7 +93,7 @@ def _measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
     rows = judge_changes(rows, report.confidence, report.headline, report.headline_weight)
     rows = add_limits(rows, kpis, period)
     rows = _add_targets(rows, kpis, report, period)
-    rows = _add_benchmarks(rows, kpis, project, dataset, period)
+    rows = _add_benchmarks(rows, kpis, project, scope.dataset, period)
     rows = add_ranks(rows, kpis, period, report.confidence)
     leading = raw["kpi"] == report.headline[0]
     mix = decompose(raw[leading], protected["suppressed"], kpis[report.headline[0]], report.mix_segments, period)
@@ -86,8 +101,7 @@ def _measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
     estimates = rows.assign(question=rows["question"].replace("", None)).reindex(columns=ESTIMATES.names)
     write_table(mix.reindex(columns=MIX.names), folder / "mix.parquet", MIX, ("kpi", "period", "segment", "level"))
     write_table(estimates, folder / ESTIMATES_FILE, ESTIMATES, ESTIMATES_KEY)
-    analyse(project, report, period, estimates)
-    return read_estimates(project, report.id, period)
+    return estimates
 
 
 def read_estimates(project: Project, report: str, period: Period) -> pd.DataFrame:
@@ -108,7 +122,7 @@ def _check_tables(facts: dict[FactName, Frame], kpis: dict[str, Kpi], segments: 
         for kpi_id, kpi in kpis.items()
         if kpi.table not in facts
     ]
-    known = {table: frame.collect_schema().names() for table, frame in facts.items()}
+    known = {table: frame.columns for table, frame in facts.items()}
     problems += [
         f"segment `{segment.id}` needs column `{segment.column}` of `{table}`{nearest(segment.column, known[table])}"
         for table in dict.fromkeys(kpi.table for kpi in kpis.values() if kpi.table in facts)
@@ -128,14 +142,18 @@ def _check_values(facts: dict[FactName, Frame], kpis: dict[str, Kpi], metrics: s
 
     `metrics` are those that the dataset's feeds ask for; one that was not asked in the months at hand is no error.
     """
+
+    @cache
+    def known_values(table: FactName, column: str) -> set[str]:
+        known = set(collect(facts[table].select(column).unique())[column].dropna().astype(str))
+        return known | metrics if column == "metric" else known
+
     problems = []
     for kpi_id, kpi in kpis.items():
-        columns = facts[kpi.table].collect_schema().names()
         for column, allowed in kpi.where.items():
-            if column not in columns:
+            if column not in facts[kpi.table].columns:
                 continue  # reduce names all missing columns
-            known = set(collect(facts[kpi.table].select(column).unique())[column].dropna().astype(str))
-            known |= metrics if column == "metric" else set()
+            known = known_values(kpi.table, column)
             problems += [
                 f"KPI `{kpi_id}`: no row of `{kpi.table}` has the {column} `{value}`{nearest(value, known)}"
                 for value in ([allowed] if isinstance(allowed, str) else allowed)
@@ -155,9 +173,10 @@ def _margins(facts: dict[FactName, Frame], kpis: dict[str, Kpi], segments: dict[
     for table in dict.fromkeys(kpi.table for kpi in kpis.values()):
         columns = {segment.id: segment.column for segment in segments.values() if table in segment.tables}
         if len(columns) > 1:
-            levels = [nw.col(column).fill_null(NOT_STATED).alias(name) for name, column in columns.items()]
+            levels = [nw.col(column).alias(name) for name, column in columns.items()]
             occurring = collect(facts[table].select("period", *levels).unique())
-            for period, combinations in occurring.groupby("period"):
+            stated = occurring.fillna(dict.fromkeys(columns, NOT_STATED))
+            for period, combinations in stated.groupby("period"):
                 found[table, str(period)] = find_margins(combinations.drop(columns="period"))
     return found
 
@@ -187,7 +206,7 @@ def _add_benchmarks(
     benchmarks = read_benchmarks(project) if named else pd.DataFrame()
     for kpi_id, kpi in named.items():
         totals = _totals(rows, kpi_id, period)
-        judged = judge(kpi, dataset, period, benchmarks)
+        judged = judge_benchmarks(kpi, dataset, period, benchmarks)
         notes = [f"benchmark {one.id} refused: {one.reason}" for one in judged if not one.fits]
         if fitting := sorted((one for one in judged if one.fits), key=lambda one: one.is_stale):
             best = fitting[0]

@@ -52,7 +52,7 @@ def tickets(frame: Frame, contacts: Contacts, seen: Seen) -> Frame:
 
     Raises `DefinitionError` for `same_issue` columns that are not there.
     """
-    known = frame.collect_schema().names()
+    known = frame.columns
     if missing := [name for name in contacts.same_issue if name not in known]:
         raise DefinitionError(
             found=f"`contacts.same_issue` names {listed(missing)}",
@@ -127,7 +127,7 @@ def tenures(customers: Frame, periods: Sequence[Period], zone: str) -> Frame:
             nw.lit(period.id).alias("period"),
             tenure_days=_when(has_left, stayed),
             age_days=_when(~has_left, so_far),
-        )
+        ).drop("started_at", "ended_at")
 
     return nw.concat([joined(period) for period in periods], how="vertical")
 
@@ -202,7 +202,7 @@ def _one_period(
         end_value=_when(was_there, nw.when(is_gone).then(nw.lit(0.0)).otherwise(nw.col("_end").fill_null(0.0))),
     ).with_columns(kept_value=nw.min_horizontal("start_value", "end_value"))
     people = _with_orders(people, orders, period, dataset)
-    return people.drop("_was_there", "_is_gone", "_start", "_end")
+    return people.drop("_was_there", "_is_gone", "_start", "_end", "started_at", "ended_at")
 
 
 def _months_before_end(period: Period, months: int, zone: str) -> datetime:

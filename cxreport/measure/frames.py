@@ -8,17 +8,20 @@ from typing import cast
 import narwhals as nw
 
 from cxreport.config import Dataset, FactName, Project, Report, load_yaml
-from cxreport.engine import Engine, Frame, collect
+from cxreport.engine import Engine, Frame, collect, in_memory
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.measure import facts
+from cxreport.measure.reduce import IN_MEMORY, row_count
 from cxreport.periods import Period, PeriodKind
-from cxreport.schema import TABLES, TableName
+from cxreport.schema import INSTANT, TABLES, TableName
 from cxreport.sources.mapping import Battery
 from cxreport.sources.registry import find_adapter
 from cxreport.sources.staging import MAPPINGS
 
 # Where a row came from matters to the validator only.
 _TRACE = ("source", "source_row", "updated_at", "typing_fault")
+_ASKED_OFTEN: tuple[TableName, ...] = ("customers", "subscriptions", "orders", "tickets")
+_INSTANTS = {name for table in TABLES.values() for name, kind in table.columns.items() if kind == INSTANT}
 
 
 def accepted_months(project: Project, dataset: str) -> list[Period]:
@@ -70,13 +73,14 @@ def open_facts(
         for name, table in TABLES.items()
         if not table.dated_by and (path := _file(project, dataset, months[-1], name)).is_file()
     }
+    # Engines read files anew for every period that rows are asked for.
+    tables = dated | states
+    tables |= {name: engine.keep(tables[name], f"all_{name}") for name in _ASKED_OFTEN if name in tables}
     periods = list(dict.fromkeys(Period.containing(month.start, period.kind) for month in months))
-    build = _Builder(dataset, periods, dated | states, engine)
-    built = {name: frame for name in sorted(wanted) if (frame := build.fact(name)) is not None}
-    if dataset.segments_from_customers:
-        built = {name: build.with_customers(frame) for name, frame in built.items()}
-    # Lifetime value is computed from the days of orders; no other measure needs instants.
-    return {name: engine.keep(frame if name == "orders" else _lean(frame), name) for name, frame in built.items()}
+    build = _Builder(dataset, periods, tables, engine)
+    # Each fact is computed before the next one is described: a new table makes DuckDB look at every description again.
+    found = {name: build.kept(name) for name in sorted(wanted)}
+    return {name: frame for name, frame in found.items() if frame is not None}
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,16 @@ class _Builder:
     periods: list[Period]
     tables: Mapping[TableName, Frame]
     engine: Engine
+
+    def kept(self, name: FactName) -> Frame | None:
+        """Return a fact, computed once; what fits into memory goes there, for there is much to ask of it."""
+        fact = self.fact(name)
+        if fact is None:
+            return None
+        wide = self.with_customers(fact) if self.dataset.segments_from_customers else fact
+        # Lifetime value is computed from the days of orders; no other measure needs instants.
+        rows = self.engine.keep(wide if name == "orders" else _lean(wide), name)
+        return in_memory(rows) if row_count(rows) <= IN_MEMORY else rows
 
     def fact(self, name: FactName) -> Frame | None:
         """Return a fact, or `None` where the tables it is made of have no rows."""
@@ -107,8 +121,8 @@ class _Builder:
         if "responses" not in self.tables:
             return answers
         responses = self.tables["responses"]
-        own = set(answers.collect_schema().names()) - {"response_id", "period"}
-        kept = [name for name in responses.collect_schema().names() if name not in own | {"comment", "invited_at"}]
+        own = set(answers.columns) - {"response_id", "period"}
+        kept = [name for name in responses.columns if name not in own | {"comment", "invited_at"}]
         return answers.join(responses.select(kept), on=["response_id", "period"], how="left")
 
     def _customer_periods(self, customers: Frame) -> Frame:
@@ -117,11 +131,11 @@ class _Builder:
 
     def with_customers(self, fact: Frame) -> Frame:
         """Put the customers' columns on a fact of customers."""
-        wanted, names = self.dataset.segments_from_customers, fact.collect_schema().names()
+        wanted, names = self.dataset.segments_from_customers, fact.columns
         if "customers" not in self.tables or "customer_id" not in names:
             return fact
         customers = self.tables["customers"]
-        _check(wanted, customers.collect_schema().names())
+        _check(wanted, customers.columns)
         return fact.drop([name for name in wanted if name in names]).join(
             customers.select("customer_id", *wanted), on="customer_id", how="left"
         )
@@ -129,8 +143,7 @@ class _Builder:
 
 def _lean(frame: Frame) -> Frame:
     """Drop what reductions never need."""
-    kept = {name for name, kind in frame.collect_schema().items() if kind not in (nw.Datetime, nw.Date)}
-    return frame.select(name for name in frame.collect_schema().names() if name in kept - {*_TRACE, "text"})
+    return frame.select(name for name in frame.columns if name not in _INSTANTS | {*_TRACE, "text"})
 
 
 def asked_metrics(project: Project, dataset: Dataset) -> set[str]:

@@ -9,16 +9,24 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 from cxreport.config import Kpi
 
 Array = npt.NDArray[np.float64]
 
+# Sums over clusters of the products of three of their own sums, of weights and of scores.
+CUBES = ("w3", "w3x", "w3x2", "w3x3")
+
 # Halvings of an interval of at most 40 until doubles no longer separate its ends.
 _HALVINGS = 60
 _ROUNDING = 1e-12
+# Imagined answers at either end of the scale of a mean. Of 0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25 and 0.5 this leaves the
+# fewest populations outside 93 to 97 %.
+_IMAGINED = 0.1
+# A skewness of the mean below this moves no end; dividing by it would only lose digits.
+_SYMMETRIC = 1e-8
 _EQUAL = "all answers are equal: no interval"
+_OUTSIDE = "outside its limits: no interval"
 _TIED = "the values around it are equal: no interval"
 _OPEN_END = "no interval: its upper end lies among the cases that are still open"
 
@@ -136,23 +144,115 @@ def _net_score_limits(top: Array, bottom: Array, n: Array, z: Array | float) -> 
 
 
 def share_interval(top: Array, n: Array, z: Array | float) -> tuple[Array, Array]:
-    """Return the Wilson interval of a share (0-1); `z` is the critical value and the bases need not be whole.
+    """Return the Wilson interval of a share (0-1; 1927, JASA 22:209-212).
+
+    `z` is the critical value and the bases need not be whole.
 
     >>> low, high = share_interval(np.array([81.0]), np.array([263.0]), 1.959963985)
     >>> round(low.item(), 4), round(high.item(), 4)
     (0.2553, 0.3662)
     """
-    low, high = proportion_confint(top, n, alpha=2 * stats.norm.sf(z), method="wilson")
-    return np.minimum(low, top / n), np.maximum(high, top / n)
+    # Written out, because a critical value of t on one degree of freedom has no normal tail that a double can hold.
+    p, shrink = top / n, z**2 / n
+    centre = p + shrink / 2
+    half = z * np.sqrt(np.maximum(p * (1 - p), 0) / n + shrink / (4 * n))
+    low, high = (centre - half) / (1 + shrink), (centre + half) / (1 + shrink)
+    return np.clip(low, 0, p), np.clip(high, p, 1)
 
 
 # --- means ---------------------------------------------------------------------------------------
 
 
 def mean_interval(mean: Array, se: Array, df: Array, confidence: float) -> tuple[Array, Array]:
-    """Return the t interval of a mean; NaN where the standard error or its degrees of freedom are missing."""
-    half = stats.t.ppf((1 + confidence) / 2, np.where(df >= 1, df, np.nan)) * se
+    """Return the t interval of a mean; NaN where the standard error or its degrees of freedom are missing.
+
+    At 95 % it holds the mean of 30 scores from 1 to 5 in 87 to 93 % of samples where most give the top score, and the
+    mean of 30 log-normal amounts in 88 %: `bounded_mean_interval` and `skewed_mean_interval` are for these.
+    """
+    half = _critical_t(df, confidence) * se
     return mean - half, mean + half
+
+
+def bounded_mean_interval(
+    mean: Array, se: Array, base: Array, df: Array, confidence: float, *, limits: tuple[float, float]
+) -> tuple[Array, Array]:
+    """Return the Wilson interval of a mean of answers that have a lowest and a highest value.
+
+    The variance of an answer is taken as that of a share, mu (1 - mu) on the scale 0 to 1, times its dispersion, the
+    part of the greatest variance that the answers show (quasi-likelihood: Wedderburn 1974, Biometrika 61:439-447).
+    Inverting the score test gives Wilson's interval of a share on a base that is larger by that factor: it bends
+    inwards at the ends of the scale, as the skew of answers does, and stays inside them. The dispersion counts a tenth
+    of an imagined answer at either end, so that answers which are all equal leave a width. For a share of yes and no
+    it is Wilson's interval with Student's t.
+
+    Simulated coverage at 95 % of 19 populations on 1 to 5 or 1 to 7, among them 85 % top scores and two humps, is 93
+    to 97 % for 30, 50, 100 and 300 answers, on average over neighbouring populations. Where fewer than eight answers
+    are expected off the commonest score, it may be 98 %: as with Wilson's own interval, so few answers move the ends
+    in steps. Below 30 answers it is cautious: 96 to 99 % of 10, 94 to 99 % of 20.
+    It misses one kind of population: on 0 to 10, with 85 % at 10 and 2 % at 0, it covers 92 % at 50 and 100 answers.
+
+    Parameters
+    ----------
+    mean, se
+        The mean and its standard error, which may be zero.
+    base
+        Answers, or their effective number under weights: Kish's base of the weights, or of the clusters' weights.
+    df
+        Independent answers or clusters, less one.
+    limits
+        The lowest and the highest possible value; a mean outside has no interval.
+
+    >>> low, high = bounded_mean_interval(*np.array([[4.6], [0.12], [50.0], [49.0]]), 0.95, limits=(1, 5))
+    >>> round(low.item(), 2), round(high.item(), 2)
+    (4.29, 4.78)
+    """
+    lowest, width = limits[0], limits[1] - limits[0]
+    p = (mean - lowest) / width
+    p = np.where(np.abs(p - 0.5) <= 0.5 + _ROUNDING, np.clip(p, 0, 1), np.nan)
+    shrink = df / (df + 1)
+    variance = (se / width) ** 2 * base * shrink
+    size = base + 2 * _IMAGINED
+    middle = (base * p + _IMAGINED) / size
+    dispersion = ((base * (variance + p**2) + _IMAGINED) / size - middle**2) / (middle * (1 - middle))
+    effective = base * shrink / dispersion
+    low, high = share_interval(p * effective, effective, _critical_t(df, confidence))
+    return lowest + width * low, lowest + width * high
+
+
+def skewed_mean_interval(mean: Array, se: Array, skewness: Array, df: Array, confidence: float) -> tuple[Array, Array]:
+    """Return the interval of a mean of values without limits, corrected for their skewness.
+
+    The t statistic is transformed by a cubic that removes its skewness and can be inverted (Hall 1992, JRSS-B
+    54:221-228, transformation 1); the critical values are Student's. Without skewness it is the t interval.
+
+    Simulated coverage at 95 % of 30 values: 93.5 to 96.5 % for normal, exponential and gamma values down to shape 0.5,
+    counts, and log-normal ones up to sigma 0.8, where t falls to 91; 92.5 for sigma 1, where t falls to 88. Of 10
+    values it is at least 91 %, of 20 at least 92 %.
+
+    Parameters
+    ----------
+    skewness
+        Of the values, or of the clusters' contributions to the mean; the adjusted Fisher-Pearson coefficient.
+
+    >>> low, high = skewed_mean_interval(*np.array([[10.0], [1.0], [2.0], [29.0]]), 0.95)
+    >>> round(low.item(), 2), round(high.item(), 2)
+    (8.36, 13.18)
+    """
+    g = skewness / np.sqrt(df + 1)
+    is_skewed = np.abs(g) > _SYMMETRIC
+    divisor = np.where(is_skewed, g, 1)
+
+    def transformed(t: Array) -> Array:
+        found: Array = np.where(is_skewed, 3 / divisor * (np.cbrt(1 + g * (t - g / 6)) - 1), t)
+        return found
+
+    t = _critical_t(df, confidence)
+    return mean - transformed(t) * se, mean - transformed(-t) * se
+
+
+def _critical_t(df: Array, confidence: float) -> Array:
+    critical: Array = stats.t.ppf((1 + confidence) / 2, np.where(df >= 1, df, np.nan))
+    return critical
 
 
 # --- quantiles -----------------------------------------------------------------------------------
@@ -288,18 +388,28 @@ def _infer_share(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str
 def _infer_mean(reduced: pd.DataFrame, kpi: Kpi, confidence: float) -> dict[str, object]:
     m = _Moments(reduced, kpi)
     se = _positive(m.linearised_se)
-    low, high = mean_interval(m.mean, se, m.df, confidence)
+    limits = (kpi.scale.low, kpi.scale.high) if kpi.scale else (0.0, 1.0) if kpi.type == "ratio" else None
+    if kpi.interval == "wilson" and limits:
+        low, high = bounded_mean_interval(m.mean, m.linearised_se, m.kish, m.df, confidence, limits=limits)
+        names = ("Wilson for a mean on the effective base, t", "Wilson for a mean, t")
+    elif kpi.interval == "hall" and m.has_cubes:
+        low, high = skewed_mean_interval(m.mean, se, m.skewness, m.df, confidence)
+        names = ("Taylor linearisation, Hall's t", "Hall's t")
+    else:
+        low, high = mean_interval(m.mean, se, m.df, confidence)
+        names = ("Taylor linearisation, t", "t")
     if kpi.scale:
         low, high = np.maximum(low, kpi.scale.low), np.minimum(high, kpi.scale.high)
     is_designed = m.is_designed | (kpi.type == "ratio")
+    note = np.where(np.isnan(se), _EQUAL, _OUTSIDE)
     return {
         "n_eff": m.n_eff,
         "value": m.mean,
         "ci_low": low,
         "ci_high": high,
         "se": se,
-        "method": np.where(is_designed, "Taylor linearisation, t", "t"),
-        "note": [_EQUAL if is_flat else None for is_flat in np.isnan(se).tolist()],
+        "method": np.where(is_designed, *names),
+        "note": [text if is_open else None for text, is_open in zip(note.tolist(), np.isnan(low), strict=True)],
         "base": m.n_eff,
         "df": m.df,
     }
@@ -370,6 +480,8 @@ class _Moments:
     The error is that of a ratio mean under weights and clusters: m / (m - 1) * sum over clusters of
     (sum of w (x - mean))^2 / (sum w)^2 (Lumley, R package survey), where m counts the clusters. With equal weights and
     without clusters it is s / sqrt(n). The sums of a clustered KPI hold squares of cluster totals.
+
+    `kish` is Kish's base of the weights, or of the clusters' weights: what is left when a cluster's answers agree.
     """
 
     def __init__(self, reduced: pd.DataFrame, kpi: Kpi) -> None:
@@ -383,14 +495,33 @@ class _Moments:
         self.second_moment = wx2 / w
         self.df = self.clusters - 1
         # Kish's base speaks of weights; the squares of totals of clusters or denominators are no squares of weights.
-        kish = w**2 / np.where(w2 > 0, w2, np.nan)
-        self.n_eff = np.where(is_clustered | (kpi.type == "ratio"), self.clusters, kish)
+        self.kish = w**2 / np.where(w2 > 0, w2, np.nan)
+        self.n_eff = np.where(is_clustered | (kpi.type == "ratio"), self.clusters, self.kish)
         squares = w2x2 - 2 * self.mean * w2x + self.mean**2 * w2
         # What rounding leaves of equal answers must count as no spread.
         squares = np.where(squares <= _ROUNDING * w2x2, 0, squares)
         self.linearised_se = np.where(
             self.clusters > 1, np.sqrt(squares * self.clusters / np.maximum(self.df, 1)) / w, np.nan
         )
+        self._squares = squares
+        self._cubes = [reduced[name].to_numpy(dtype=float) for name in CUBES if name in reduced]
+
+    @property
+    def has_cubes(self) -> bool:
+        """Whether the skewness is known; that of everybody else in a total is not."""
+        return bool(self._cubes)
+
+    @property
+    def skewness(self) -> Array:
+        """Return the adjusted Fisher-Pearson skewness of the clusters' contributions to the mean."""
+        w3, w3x, w3x2, w3x3 = self._cubes
+        cubes = w3x3 - 3 * self.mean * w3x2 + 3 * self.mean**2 * w3x - self.mean**3 * w3
+        # What rounding leaves of symmetric values must count as no skewness.
+        cubes = np.where(np.abs(cubes) <= _ROUNDING * (np.abs(w3x3) + np.abs(self.mean) ** 3 * w3), 0, cubes)
+        can_be_skewed = (self._squares > 0) & (self.clusters > 2)  # noqa: PLR2004 - two values are symmetric
+        spread = np.where(can_be_skewed, self._squares, 1) ** 1.5
+        adjusted = self.clusters * np.sqrt(np.maximum(self.df, 0)) / np.maximum(self.clusters - 2, 1)
+        return np.where(can_be_skewed, adjusted * cubes / spread, 0)
 
     def base_and_se(self, variance: Array) -> tuple[Array, Array]:
         """Return the base that would give the standard error under simple random sampling, and that error."""

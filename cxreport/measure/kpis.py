@@ -10,19 +10,14 @@ import pandas as pd
 from cxreport.config import Dataset, Kpi, Report, Segment
 from cxreport.engine import Frame, collect, wrap
 from cxreport.errors import UsageError
-from cxreport.measure.bootstrap import bootstrap_t
 from cxreport.measure.cohorts import survival_by_group
 from cxreport.measure.compare import SERIES, correlate, differ_from_rest
 from cxreport.measure.intervals import infer
-from cxreport.measure.reduce import distribution, level_overlap, overlap, reduce, survival_counts
+from cxreport.measure.reduce import level_overlap, overlap, reduce, survival_counts
 from cxreport.measure.rollup import NOT_STATED
 from cxreport.measure.value import BgNbd, GammaGamma, clv, fit_interval, rfm
 from cxreport.periods import Period
 from cxreport.schema import TOTAL
-
-# From so many answers on, Student's t covers as well as resampling does.
-MANY = 100
-_SEED, _DRAWS = 95, 2000
 
 
 def estimate(frame: pd.DataFrame | Frame, kpi: Kpi, by: Sequence[str] = (), confidence: float = 0.95) -> pd.DataFrame:
@@ -53,12 +48,12 @@ def estimate(frame: pd.DataFrame | Frame, kpi: Kpi, by: Sequence[str] = (), conf
         When scores lie off the KPI's scale or weights are negative.
     """
     rows = wrap(frame) if isinstance(frame, pd.DataFrame) else frame
-    if kpi.cluster not in {None, *rows.collect_schema().names()} and not kpi.parts:
+    if kpi.cluster not in {None, *rows.columns} and not kpi.parts:
         kpi = kpi.model_copy(update={"cluster": None})
     reduced = _reduced(rows, kpi, by, confidence)
     keys = [name for name in reduced.columns if name in {*by, "question"}]
     order = ["n", "n_missing", "n_eff", "n_top", "n_bottom", "value", "ci_low", "ci_high", "se", "method", "note"]
-    inferred = _inferred(rows, kpi, by, reduced, confidence).assign(n_missing=reduced["n_missing"])
+    inferred = infer(reduced, kpi, confidence).assign(n_missing=reduced["n_missing"])
     return reduced[keys].join(inferred[order])
 
 
@@ -95,7 +90,7 @@ def measure_kpi(frame: Frame, kpi: Kpi, scope: Scope) -> tuple[pd.DataFrame, pd.
         is_stated = (reduced["segment"] == TOTAL) | (reduced["level"] != NOT_STATED)
         has_levels = is_stated.groupby(reduced["segment"]).transform("any")
         reduced = reduced[has_levels].reset_index(drop=True)
-        figures = _inferred(frame, kpi, ["period"], reduced, confidence, segments=columns)
+        figures = infer(reduced, kpi, confidence)
     is_clustered = bool(kpi.cluster) and kpi.is_per_answer
     shared = level_overlap(frame, kpi, period.id, columns) if is_clustered else None
     apart = differ_from_rest(reduced, figures, kpi, period, confidence, shared=shared)
@@ -132,39 +127,6 @@ def _reduced(
         else figures.assign(n_missing=missing["n_missing"].sum())
     )
     return figures.assign(n_open=figures["n"] - figures["n_events"])
-
-
-def _inferred(
-    frame: Frame,
-    kpi: Kpi,
-    by: Sequence[str],
-    reduced: pd.DataFrame,
-    confidence: float,
-    *,
-    segments: Mapping[str, str] | None = None,
-) -> pd.DataFrame:
-    """Return estimates; where the KPI asks for it, few independent scores get their interval by resampling.
-
-    Tests compare these means by Student's t all the same. Where resamples give no end, that of t stays.
-    """
-    figures = infer(reduced, kpi, confidence)
-    is_few = (figures["method"] == "t") & (figures["n"] < MANY)
-    if kpi.interval != "bootstrap" or not is_few.any():
-        return figures
-    cells = distribution(frame, kpi, by, segments=segments)
-    keys = [name for name in cells.columns if name not in {"score", "count"}]
-    chosen = reduced.loc[is_few, keys].rename_axis("place").reset_index()
-    cells = chosen.merge(cells, on=keys) if keys else chosen.merge(cells, how="cross")
-    limits = (kpi.scale.low, kpi.scale.high) if kpi.scale else None
-    found = {}
-    for place, cell in cells.sort_values(["place", "score"]).groupby("place"):
-        scores, counts = cell["score"].to_numpy(), cell["count"].to_numpy()
-        found[place] = bootstrap_t(scores, counts, confidence, seed=_SEED, draws=_DRAWS, limits=limits)
-    ends = pd.DataFrame.from_dict(found, orient="index", columns=["ci_low", "ci_high"])
-    ends = ends[np.isfinite(ends.to_numpy()).all(axis=1)]
-    figures.loc[ends.index, ["ci_low", "ci_high"]] = ends
-    figures.loc[ends.index, "method"] = "bootstrap t"
-    return figures
 
 
 def _lifetime_values(orders: Frame, kpi: Kpi, scope: Scope) -> tuple[pd.DataFrame, pd.DataFrame]:

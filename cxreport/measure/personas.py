@@ -297,11 +297,27 @@ def _cluster(matrix: Array, k: int, seed: int) -> Labels:
 
 
 def _silhouettes(matrix: Array, ks: list[int], seed: int) -> list[float]:
-    from sklearn.metrics import pairwise_distances, silhouette_score
+    from sklearn.metrics import pairwise_distances
 
     distances = pairwise_distances(matrix)
     np.fill_diagonal(distances, 0)
-    return [float(silhouette_score(distances, _cluster(matrix, k, seed), metric="precomputed")) for k in ks]
+    return [_silhouette(distances, _cluster(matrix, k, seed)) for k in ks]
+
+
+def _silhouette(distances: Array, labels: Labels) -> float:
+    """Return the mean silhouette (Rousseeuw 1987) by one product of matrices; scikit-learn goes row by row.
+
+    >>> _silhouette(np.array([[0.0, 1, 4], [1, 0, 5], [4, 5, 0]]), np.array([0, 0, 1])).__round__(4)
+    0.5167
+    """
+    belongs = (labels[:, None] == np.unique(labels)).astype(float)
+    sizes, totals = belongs.sum(axis=0), distances @ belongs
+    own_size = belongs @ sizes
+    within = (totals * belongs).sum(axis=1) / np.maximum(own_size - 1, 1)
+    nearest = np.where(belongs > 0, np.inf, totals / sizes).min(axis=1)
+    larger = np.maximum(within, nearest)
+    silhouettes = np.where((own_size > 1) & (larger > 0), (nearest - within) / np.where(larger > 0, larger, 1), 0.0)
+    return float(silhouettes.mean())
 
 
 def _encode(columns: pd.DataFrame) -> Array:

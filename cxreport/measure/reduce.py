@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from functools import reduce as fold
-from math import frexp, isfinite
-from operator import or_
+from math import frexp, isfinite, prod
+from operator import mul, or_
 
 import narwhals as nw
 import numpy as np
@@ -20,7 +20,7 @@ from cxreport.config import Kpi
 from cxreport.engine import Frame, collect, kept, wrap
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.measure import rollup
-from cxreport.measure.intervals import quantile_ranks
+from cxreport.measure.intervals import CUBES, quantile_ranks
 from cxreport.measure.rollup import NOT_STATED
 from cxreport.schema import TOTAL
 
@@ -67,7 +67,8 @@ def reduce(
         - for nets, shares and means `n_top`, `n_bottom` and the sums `w`, `wx`, `wx2` of weights and scores; a net
           scores its answers +1, 0, -1 and a share 1, 0. A ratio has its denominator in `w`, its numerator in `wx`
         - the sums `w2`, `w2x`, `w2x2` over clusters of the squares and products of each cluster's own `w` and `wx`.
-          Without clusters every answer is one; answers without a cluster always are
+          Without clusters every answer is one; answers without a cluster always are. With the interval `hall` also
+          the sums `w3`, `w3x`, `w3x2`, `w3x3` of products of three
         - for nets with `parts` `n_top`, `n_bottom`, the sums `t_0`, `t_1`, ... (score of the first part, weight of its
           answers, score of the second part, ...) and the sums `g_<i>_<j>` of their products over clusters
         - for quantiles `n_open` (open cases that count) and `x_below`, `x_above`, `x_low`, `x_high`, the order
@@ -87,7 +88,7 @@ def reduce(
         assert kpi.column is not None
         assert kpi.quantile is not None
         rows = _chosen(frame, kpi, [*keys, *(segments or {}).values()])
-        if _count(rows) <= IN_MEMORY:
+        if row_count(rows) <= IN_MEMORY:
             held = _fetched(rows.with_columns(x=nw.col(kpi.column).cast(nw.Float64)), keys, segments, ["x"])
             return rollup.order_statistics(held, kpi.quantile, confidence, counts_open=kpi.open_cases == "longer")
         return _divided(
@@ -127,7 +128,7 @@ def survival_counts(
     rows = rows.with_columns(
         cases=nw.lit(1), events=_flag(ended), duration=nw.when(ended).then(lasted).otherwise(so_far)
     )
-    if _count(rows) <= IN_MEMORY:
+    if row_count(rows) <= IN_MEMORY:
         return rollup.survival_counts(_fetched(rows, keys, segments, ["duration", "events"]))
 
     def counted(divide: Divide, keys: list[str]) -> pd.DataFrame:
@@ -139,34 +140,6 @@ def survival_counts(
         return cells[[*keys, "duration", "events", "censored", "n_missing"]]
 
     return _divided(keys, segments, counted, lambda cells: cells["duration"].notna())
-
-
-def distribution(
-    frame: Frame, kpi: Kpi, by: Sequence[str], *, segments: Mapping[str, str] | None = None
-) -> pd.DataFrame:
-    """Count the answers at each score of a mean, for intervals by resampling.
-
-    Parameters as for `reduce`, which has checked the same rows.
-
-    Returns
-    -------
-    DataFrame
-        One row per group and distinct score, in order: the group columns, with `segments` also `segment` and `level`;
-        `score` and `count`. As long as the scores are many.
-    """
-    assert kpi.type == "mean"
-    keys = _keys(kpi, by)
-    rows = _chosen(frame, kpi, [*keys, *(segments or {}).values()]).filter(_is_valid(kpi))
-    rows = rows.with_columns(x=nw.col(kpi.column or "score").cast(nw.Float64))
-    if _count(rows) <= IN_MEMORY:
-        return rollup.distribution(_fetched(rows, keys, segments, ["x"]))
-
-    def counted(divide: Divide, keys: list[str]) -> pd.DataFrame:
-        cells = collect(divide(rows).group_by(*keys, "x").agg(nw.len().alias("count")))
-        cells = cells.rename(columns={"x": "score"}).astype({"count": "int64"})
-        return cells.sort_values([*keys, "score"], ignore_index=True)
-
-    return _divided(keys, segments, counted, lambda cells: cells["count"] > 0)
 
 
 def overlap(frame: Frame, kpi: Kpi, now: str, earlier: str, segments: Mapping[str, str]) -> pd.DataFrame:
@@ -319,7 +292,7 @@ class _Terms:
     whole: list[str]
     peaks: dict[str, float]
     vector: list[str]
-    products: dict[str, tuple[str, str]]
+    products: dict[str, tuple[str, ...]]
     size: int
     largest_cluster: int = 1
 
@@ -337,13 +310,13 @@ class _Terms:
         """Return the sums of each cluster."""
         return sum_exactly(rows, [*keys, "cluster"], self.whole, self.peaks, self.size)
 
-    def summed(self, units: Frame, keys: list[str], whole: list[str], products: dict[str, tuple[str, str]]) -> Frame:
+    def summed(self, units: Frame, keys: list[str], whole: list[str], products: Mapping[str, tuple[str, ...]]) -> Frame:
         """Sum by group what was made of products of clusters' sums; `products` names the multiplied columns."""
         if not self.peaks:
             return sum_exactly(units, keys, [*whole, *products], {}, self.size)
         peaks = {name: self.peaks.get(name, 1.0) * self.largest_cluster for name in self.vector}
         # Less the products within rows, which are no larger.
-        largest = {name: 2 * peaks[a] * peaks[b] for name, (a, b) in products.items()}
+        largest = {name: 2 * prod(peaks[factor] for factor in factors) for name, factors in products.items()}
         return sum_exactly(units, keys, whole, largest, self.size)
 
 
@@ -354,19 +327,21 @@ def _scored_rows(
     columns = list(dict.fromkeys([*keys, *also, *segments.values()]))
     rows, whole, real, vector = _scored(_chosen(frame, kpi, columns), kpi)
     size, peaks = _survey(rows, kpi, real)
+    with_cubes = kpi.interval == "hall"
     # Of equal weights without clusters, the squares say nothing that the sums do not.
-    is_designed = bool(kpi.weight or kpi.ratio or kpi.cluster)
-    return _Terms(kpi, columns, rows, rows, whole, peaks, vector, _products(vector) if is_designed else {}, size)
+    has_products = bool(kpi.weight or kpi.ratio or kpi.cluster) or with_cubes
+    products = _products(vector, with_cubes=with_cubes) if has_products else {}
+    return _Terms(kpi, columns, rows, rows, whole, peaks, vector, products, size)
 
 
 @contextmanager
 def _by_cluster(terms: _Terms, keys: list[str]) -> Iterator[_Terms]:
     """Add the products to rows, and find the rows that share their cluster with others of their group."""
     kpi, products = terms.kpi, terms.products
-    rows = _with(terms.rows, {name: nw.col(a) * nw.col(b) for name, (a, b) in products.items()})
+    rows = _with(terms.rows, {name: _product(factors) for name, factors in products.items()})
     whole, peaks = [*terms.whole], dict(terms.peaks)
     if peaks:
-        peaks |= {name: peaks.get(a, 1.0) * peaks.get(b, 1.0) for name, (a, b) in products.items()}
+        peaks |= {name: prod(terms.peaks.get(factor, 1.0) for factor in factors) for name, factors in products.items()}
     else:
         whole += products
     terms = replace(terms, rows=rows, together=rows, whole=whole, peaks=peaks)
@@ -381,7 +356,8 @@ def _by_cluster(terms: _Terms, keys: list[str]) -> Iterator[_Terms]:
         yield replace(terms, together=together, largest_cluster=1 if pd.isna(largest) else int(largest))
 
 
-def _count(rows: Frame) -> int:
+def row_count(rows: Frame) -> int:
+    """Return how many rows there are."""
     return int(collect(rows.select(nw.len().alias("rows")))["rows"].iloc[0])
 
 
@@ -390,7 +366,8 @@ def _fetched(
 ) -> rollup.Rows:
     """Bring what sums need of rows into memory."""
     columns = [*keys, *(segments or {}).values(), *numbers, *([cluster] if cluster else [])]
-    return rollup.Rows(collect(rows.select(list(dict.fromkeys(columns)))), keys, segments, cluster)
+    table = collect(rows.select(list(dict.fromkeys(columns))), with_categories=True)
+    return rollup.Rows(table, keys, segments, cluster)
 
 
 def _scored(rows: Frame, kpi: Kpi) -> tuple[Frame, list[str], list[str], list[str]]:
@@ -438,14 +415,20 @@ def _with_parts(rows: Frame, kpi: Kpi, vector: list[str]) -> tuple[Frame, list[s
     return rows.with_columns(**columns), list(columns)
 
 
-def _products(vector: list[str]) -> dict[str, tuple[str, str]]:
-    """Name the products of a vector's elements, each with the two columns that are multiplied."""
+def _products(vector: list[str], *, with_cubes: bool) -> dict[str, tuple[str, ...]]:
+    """Name the products of a vector's elements, each with the columns that are multiplied."""
     if not vector:
         return {}
     if vector[0] == "t_0":
         return {f"g_{i}_{j}": (vector[i], vector[j]) for i in range(len(vector)) for j in range(i, len(vector))}
     weight, score = vector
-    return {"w2": (weight, weight), "w2x": (weight, score), "w2x2": (score, score)}
+    squares = {"w2": (weight, weight), "w2x": (weight, score), "w2x2": (score, score)}
+    cubes = {name: (weight,) * (3 - power) + (score,) * power for power, name in enumerate(CUBES)}
+    return {**squares, **cubes} if with_cubes else {**squares}
+
+
+def _product(factors: Iterable[str]) -> nw.Expr:
+    return fold(mul, (nw.col(name) for name in factors))
 
 
 def _crossed(vector: list[str]) -> dict[str, tuple[str, str]]:
@@ -505,7 +488,7 @@ def _statistics(terms: _Terms, divide: Divide, keys: list[str]) -> pd.DataFrame:
     if not terms.kpi.cluster:
         return sums
     units = terms.units(divide(terms.together), keys)
-    more = {name: nw.col(a) * nw.col(b) - nw.col(name) for name, (a, b) in terms.products.items()}
+    more = {name: _product(factors) - nw.col(name) for name, factors in terms.products.items()}
     units = units.with_columns(clusters=1 - nw.col("n"), **more)
     return _added(sums, collect(terms.summed(units, keys, ["clusters"], terms.products)), keys)
 
@@ -615,7 +598,7 @@ def _keys(kpi: Kpi, by: Sequence[str]) -> list[str]:
 
 def _chosen(frame: Frame, kpi: Kpi, columns: Iterable[str]) -> Frame:
     """Return the KPI's rows with the columns that its reduction needs; the engine reads no others."""
-    known = frame.collect_schema().names()
+    known = frame.columns
     source = [kpi.ratio.of, kpi.ratio.to] if kpi.ratio else [kpi.counts or kpi.column or "score"]
     optional = [kpi.weight, kpi.cluster, kpi.parts, kpi.age]
     needed = [*columns, *kpi.where, *(source if kpi.type != "count" else []), *(name for name in optional if name)]
@@ -676,7 +659,7 @@ def _is_misfit(rows: Frame, kpi: Kpi) -> nw.Expr:
         off = [score < scale.low, score > scale.high]
         if kpi.top:
             off.append(score.cast(nw.Float64) != score.cast(nw.Float64).round(0))
-        known = set(rows.collect_schema().names())
+        known = set(rows.columns)
         off += [
             (nw.col(name) != end) & ~nw.col(name).is_null() for name, end in _stored_scale(kpi).items() if name in known
         ]

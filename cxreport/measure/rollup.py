@@ -6,6 +6,7 @@ depend on the order of the rows as little as an engine's do.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce as fold
 from math import frexp
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cxreport.engine import without_categories
 from cxreport.measure.intervals import quantile_ranks
 from cxreport.schema import TOTAL
 
@@ -57,21 +59,25 @@ class Rows:
         self.table = table
         self.keys = list(keys)
         self.segments = segments
-        if self.keys:
-            groups = table.groupby(self.keys, dropna=False, sort=True)
-            self.group: Codes = groups.ngroup().to_numpy(dtype=np.int64)
-            first = np.unique(self.group, return_index=True)[1]
-            self.groups = table[self.keys].iloc[first].reset_index(drop=True)
-        else:
-            self.group = np.zeros(len(table), dtype=np.int64)
-            self.groups = pd.DataFrame(index=range(min(len(table), 1)))
+        self._numbers: dict[str, Array] = {}
+        self.group: Codes = np.zeros(len(table), dtype=np.int64)
+        for key in self.keys:
+            codes, names = _numbered(table[key])
+            self.group = self.group * (len(names) + 1) + np.where(codes < 0, len(names), codes)
+        found, self.group = _distinct(self.group)
+        first = np.zeros(len(found), dtype=np.int64)
+        first[self.group[::-1]] = np.arange(len(table))[::-1]
+        self.groups = without_categories(table[self.keys].iloc[first].reset_index(drop=True))
         self.clusters: Codes | None = None
         if cluster:
-            self.clusters, self.n_clusters = _coded(table[cluster])
+            self.clusters, names = _numbered(table[cluster])
+            self.n_clusters = max(len(names), 1)
 
     def number(self, name: str) -> Array:
         """Return a column of numbers."""
-        return self.table[name].to_numpy(dtype=np.float64)
+        if name not in self._numbers:
+            self._numbers[name] = self.table[name].to_numpy(dtype=np.float64)
+        return self._numbers[name]
 
     def divisions(self) -> Iterator[Division]:
         """Return the grouping by the keys alone, and then by each segment's levels."""
@@ -80,12 +86,13 @@ class Rows:
             return
         yield Division(self.group, self.groups.assign(segment=TOTAL, level=TOTAL))
         for segment, column in self.segments.items():
-            levels = self.table[column].astype("object").fillna(NOT_STATED)
-            codes, names = pd.factorize(levels, sort=True)
-            size = max(len(names), 1)
+            codes, names = _numbered(self.table[column])
+            # The last place is that of rows without a level, which have the number -1.
+            places, levels = pd.factorize(np.array([*names, NOT_STATED], dtype=object), sort=True)
+            size = len(levels)
             labels = self.groups.loc[self.groups.index.repeat(size)].reset_index(drop=True)
-            level = list(names) * len(self.groups)
-            yield Division(self.group * size + codes, labels.assign(segment=segment, level=level), size)
+            level = list(levels) * len(self.groups)
+            yield Division(self.group * size + places[codes], labels.assign(segment=segment, level=level), size)
 
     def rolled_up(self, roll: Callable[[Division], pd.DataFrame]) -> pd.DataFrame:
         """Return what a function makes of each division, beside the labels, in the order of the groups.
@@ -101,24 +108,32 @@ class Rows:
         by = [*self.keys, *(["segment", "level"] if self.segments is not None else [])]
         return table.sort_values(by, kind="stable", ignore_index=True) if by else table
 
-    def units(self, division: Division, chosen: npt.NDArray[np.bool_], names: Sequence[str]) -> pd.DataFrame:
-        """Return the sums of each cluster in each group, in order: `group`, `cluster` and the named columns.
-
-        Rows that are not chosen, and rows without a cluster, take no part.
-        """
+    def units(self, division: Division, chosen: npt.NDArray[np.bool_], names: Sequence[str]) -> "Units":
+        """Return the sums of each cluster in each group; rows not chosen, or without a cluster, take no part."""
         assert self.clusters is not None
         chosen = chosen & (self.clusters >= 0)
         codes = division.codes[chosen] * self.n_clusters + self.clusters[chosen]
-        found, place = np.unique(codes, return_inverse=True)
+        found, place = _distinct(codes)
         sums = {name: summed(self.number(name)[chosen], place, len(found)) for name in names}
-        return pd.DataFrame({"group": found // self.n_clusters, "cluster": found % self.n_clusters} | sums)
+        return Units(found, found // self.n_clusters, sums)
+
+
+class Units(NamedTuple):
+    """The sums of each cluster in each group, in the order of groups and clusters.
+
+    `codes` number the pairs of group and cluster, `group` says which group each belongs to.
+    """
+
+    codes: Codes
+    group: Codes
+    sums: dict[str, Array]
 
 
 # --- sufficient statistics -----------------------------------------------------------------------
 
 
 def statistics(
-    rows: Rows, names: Sequence[str], vector: Sequence[str], products: Mapping[str, tuple[str, str]]
+    rows: Rows, names: Sequence[str], vector: Sequence[str], products: Mapping[str, tuple[str, ...]]
 ) -> pd.DataFrame:
     """Sum columns by group, and the products of the vector's elements over clusters, rows being their own without any.
 
@@ -132,15 +147,16 @@ def statistics(
         sums = {name: summed(rows.number(name), division.codes, size) for name in names}
         codes = division.codes[alone]
         sums |= {
-            name: summed(rows.number(a)[alone] * rows.number(b)[alone], codes, size)
-            for name, (a, b) in products.items()
+            name: summed(fold(np.multiply, (rows.number(factor)[alone] for factor in factors)), codes, size)
+            for name, factors in products.items()
         }
         if rows.clusters is not None:
             units = rows.units(division, is_valid, list(dict.fromkeys(vector)))
-            group = units["group"].to_numpy()
+            group = units.group
             sums["clusters"] = summed(np.ones(len(codes)), codes, size) + summed(np.ones(len(group)), group, size)
-            for name, (a, b) in products.items():
-                sums[name] = sums[name] + summed((units[a] * units[b]).to_numpy(), group, size)
+            for name, factors in products.items():
+                product = fold(np.multiply, (units.sums[factor] for factor in factors))
+                sums[name] = sums[name] + summed(product, group, size)
         return pd.DataFrame(sums)[np.bincount(division.codes, minlength=size) > 0]
 
     return rows.rolled_up(roll)
@@ -156,12 +172,12 @@ def overlap(rows: Rows, ends: Mapping[str, str], is_now: npt.NDArray[np.bool_]) 
     def roll(division: Division) -> pd.DataFrame:
         size = len(division.labels)
         now, earlier = (rows.units(division, is_valid & side, names) for side in (is_now, ~is_now))
-        both = now.merge(earlier, on=["group", "cluster"], suffixes=("_now", "_earlier"))
-        group = both["group"].to_numpy()
+        _, first, second = np.intersect1d(now.codes, earlier.codes, assume_unique=True, return_indices=True)
+        group = now.group[first]
         sums = {"pairs": summed(np.ones(len(group)), group, size)}
         for name in ("xx", "xw", "wx", "ww"):
-            product = both[f"{ends[name[0]]}_now"] * both[f"{ends[name[1]]}_earlier"]
-            sums[name] = summed(product.to_numpy(), group, size)
+            product = now.sums[ends[name[0]]][first] * earlier.sums[ends[name[1]]][second]
+            sums[name] = summed(product, group, size)
         table = pd.DataFrame(sums).astype({"pairs": "int64"})
         return table[table["pairs"] > 0]
 
@@ -173,19 +189,19 @@ def level_overlap(rows: Rows, ends: Mapping[str, str]) -> pd.DataFrame:
     is_valid, names = rows.number("n") > 0, list(dict.fromkeys(ends.values()))
     assert rows.clusters is not None
     alone = is_valid & (rows.clusters < 0)
-    everybody = rows.units(Division(rows.group, rows.groups), is_valid, names).rename(columns={"group": "key"})
+    everybody = rows.units(Division(rows.group, rows.groups), is_valid, names)
 
     def roll(division: Division) -> pd.DataFrame:
         size = len(division.labels)
         units = rows.units(division, is_valid, names)
-        units = units.assign(key=units["group"] // division.levels)
-        units = units.merge(everybody, on=["key", "cluster"], suffixes=("", "_in_all"))
-        group, codes = units["group"].to_numpy(), division.codes[alone]
+        key, cluster = units.group // division.levels, units.codes % rows.n_clusters
+        place = np.searchsorted(everybody.codes, key * rows.n_clusters + cluster)
+        codes = division.codes[alone]
         sums = {}
         for name in ("xx", "xw", "wx", "ww"):
             a, b = ends[name[0]], ends[name[1]]
             own = summed(rows.number(a)[alone] * rows.number(b)[alone], codes, size)
-            sums[name] = own + summed((units[a] * units[f"{b}_in_all"]).to_numpy(), group, size)
+            sums[name] = own + summed(units.sums[a] * everybody.sums[b][place], units.group, size)
         return pd.DataFrame(sums)[np.bincount(division.codes[is_valid], minlength=size) > 0]
 
     return rows.rolled_up(roll)
@@ -234,17 +250,6 @@ def survival_counts(rows: Rows) -> pd.DataFrame:
     return rows.rolled_up(roll)
 
 
-def distribution(rows: Rows) -> pd.DataFrame:
-    """Count the rows of each group at each `score`, the values of the column `x`."""
-    x = rows.number("x")
-
-    def roll(division: Division) -> pd.DataFrame:
-        cells = pd.DataFrame({"group": division.codes, "score": x}).value_counts(sort=False).sort_index()
-        return cells.rename("count").reset_index("score")
-
-    return rows.rolled_up(roll)
-
-
 def summed(numbers: Array, codes: Codes, size: int) -> Array:
     """Sum numbers by group, exactly up to the rounding of the result (see `reduce.sum_exactly`)."""
     whole = np.floor(numbers)
@@ -259,7 +264,15 @@ def summed(numbers: Array, codes: Codes, size: int) -> Array:
     return result
 
 
-def _coded(column: pd.Series) -> tuple[Codes, int]:
-    """Return the number of each value, -1 for nulls, in the order of the values; and how many there are."""
-    codes, names = pd.factorize(column, sort=True)
-    return codes.astype(np.int64), max(len(names), 1)
+def _numbered(column: pd.Series) -> tuple[Codes, pd.Index]:
+    """Return the number of each value, -1 for nulls, and the values in order, with perhaps some that do not occur."""
+    if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.is_monotonic_increasing:
+        return column.cat.codes.to_numpy(dtype=np.int64), column.cat.categories
+    codes, values = pd.factorize(column, sort=True)
+    return codes.astype(np.int64), pd.Index(values)
+
+
+def _distinct(codes: Codes) -> tuple[Codes, Codes]:
+    """Return the numbers that occur, in order, and the place of each row's number among them."""
+    place, found = pd.factorize(codes, sort=True)
+    return found, place

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import linalg, stats
 
 from cxreport.errors import UsageError, listed, nearest
-from cxreport.measure.intervals import Array, net_interval, share_interval
+from cxreport.measure.intervals import Array, bounded_mean_interval, net_interval, share_interval
 
 Mask = npt.NDArray[np.bool_]
 Domain = pd.Series | Mask | None
@@ -109,8 +109,16 @@ class RaoScott(NamedTuple):
 # --- figures -------------------------------------------------------------------------------------
 
 
-def mean(frame: pd.DataFrame, y: str, design: Design, *, domain: Domain = None, confidence: float = 0.95) -> Estimate:
-    """Return the weighted mean of a column in a domain, with its t interval.
+def mean(
+    frame: pd.DataFrame,
+    y: str,
+    design: Design,
+    *,
+    domain: Domain = None,
+    confidence: float = 0.95,
+    limits: tuple[float, float] | None = None,
+) -> Estimate:
+    """Return the weighted mean of a column in a domain, with its t interval; between limits, with Wilson's.
 
     Parameters
     ----------
@@ -124,6 +132,9 @@ def mean(frame: pd.DataFrame, y: str, design: Design, *, domain: Domain = None, 
         The rows to look at, by position; all where absent.
     confidence
         Of the interval, e.g. 0.95.
+    limits
+        The ends of the scale of `y`. They make the interval that of `intervals.bounded_mean_interval`, which holds
+        lopsided scores where t falls short, and has a width where the design shows no spread.
 
     Raises
     ------
@@ -138,7 +149,15 @@ def mean(frame: pd.DataFrame, y: str, design: Design, *, domain: Domain = None, 
     """
     sample = _Sample(frame, design)
     values = sample.numbers(y)
-    return _ratio(sample, values, np.ones_like(values), sample.inside(domain, values), confidence)
+    inside = sample.inside(domain, values)
+    found = _ratio(sample, values, np.ones_like(values), inside, confidence)
+    if limits is None or not (_is_flat(found) or found.se > 0):
+        return found
+    numbers = (found.value, np.nan_to_num(found.se), sample.base(inside), found.df)
+    value, se, base, df = (np.array([number], dtype=float) for number in numbers)
+    low, high = bounded_mean_interval(value, se, base, df, confidence, limits=limits)
+    method = "Wilson for a mean on the effective base, t"
+    return replace(found, ci_low=low.item(), ci_high=high.item(), method=method)
 
 
 def ratio(

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
@@ -45,30 +46,32 @@ def add_limits(rows: pd.DataFrame, kpis: dict[str, Kpi], period: Period) -> pd.D
     for years in 4 %, because the error of their middle stays. Locked limits show a shift of one standard deviation
     twice as often as limits that take in the shift.
     """
-    added = pd.DataFrame({"usual_low": np.nan, "usual_mid": np.nan, "usual_high": np.nan, "signal": None}, rows.index)
     shown = rows[rows["value"].notna()].sort_values("period")
-    for _, series in shown.groupby(SERIES, sort=False):
-        kpi = kpis[series["kpi"].iloc[0]]
-        baseline = _baseline(series, kpi, period)
+    periods, values = shown["period"].to_numpy(dtype=object), shown["value"].to_numpy(dtype=float)
+    usual, found = np.full((len(shown), 3), np.nan), np.full(len(shown), None, dtype=object)
+    series = shown.groupby(SERIES, sort=False).ngroup().to_numpy()
+    starts = np.flatnonzero(np.diff(np.sort(series))) + 1
+    for places in np.split(np.argsort(series, kind="stable"), starts) if len(shown) else []:
+        kpi = kpis[shown["kpi"].iloc[places[0]]]
+        baseline = places[_sets_limits(periods[places], kpi, period)]
         if len(baseline) < MINIMUM_BASELINE:
             continue
-        limits = xmr_limits(baseline["value"].to_numpy())
-        judged = series[series["period"] >= baseline["period"].iloc[0]]
-        shown_limits = limits.within(*value_range(kpi))
-        for name, limit in zip(("usual_low", "usual_mid", "usual_high"), shown_limits, strict=True):
-            added.loc[judged.index, name] = limit
-        added.loc[judged.index, "signal"] = signals(judged["value"].to_numpy(), limits)
-    return rows.join(added)
+        limits = xmr_limits(values[baseline])
+        judged = places[periods[places] >= periods[baseline[0]]]
+        usual[judged] = list(limits.within(*value_range(kpi)))
+        found[judged] = signals(values[judged], limits)
+    added = pd.DataFrame(usual, shown.index, ["usual_low", "usual_mid", "usual_high"])
+    return rows.join(added.assign(signal=found))
 
 
-def _baseline(series: pd.DataFrame, kpi: Kpi, period: Period) -> pd.DataFrame:
-    """Return the rows of a series, in time order, that set its limits."""
-    earlier = series[series["period"] < period.id]
+def _sets_limits(periods: npt.NDArray[np.object_], kpi: Kpi, period: Period) -> npt.NDArray[np.intp]:
+    """Return which figures of a series, in time order, set its limits."""
+    earlier = np.flatnonzero(periods < period.id)
     if kpi.baseline is None:
-        return earlier.head(LOCKED_AFTER)
+        return earlier[:LOCKED_AFTER]
     start, end = Period.parse(kpi.baseline.first).start, Period.parse(kpi.baseline.last).end
-    periods = [Period.parse(each) for each in earlier["period"]]
-    return earlier[[start <= each.start and each.end <= end for each in periods]]
+    known = [Period.parse(each) for each in periods[earlier]]
+    return earlier[[start <= each.start and each.end <= end for each in known]]
 
 
 def value_range(kpi: Kpi) -> tuple[float, float]:

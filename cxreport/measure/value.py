@@ -180,9 +180,10 @@ class BgNbd:
         counted = rows.groupby(["frequency", "recency", "T"], as_index=False).size()
         x, t_x, t, size = (counted[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T", "size"))
         scale = float(np.average(t, weights=size))
+        history = _Repeated(x), _Repeated(t_x / scale), _Repeated(t / scale)
 
         def likelihood(parameters: Array) -> tuple[float, Array]:
-            values, gradient = _bgnbd_log_likelihood(parameters, x, t_x / scale, t / scale)
+            values, gradient = _bgnbd_log_likelihood(parameters, *history)
             return float(size @ values) / size.sum(), gradient @ size / size.sum()
 
         first = np.array([start.r, start.alpha / scale, start.a, start.b] if start else [0.5, 0.5, 1.0, 2.0])
@@ -192,8 +193,8 @@ class BgNbd:
     def log_likelihood(self, rfm: pd.DataFrame) -> float:
         """Return the log-likelihood of customers with `frequency`, `recency`, `T`."""
         rows = _checked_rfm(rfm)
-        x, t_x, t = (rows[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T"))
-        return float(_bgnbd_log_likelihood(np.array(astuple(self)), x, t_x, t)[0].sum())
+        history = (_Repeated(rows[name].to_numpy(dtype=float)) for name in ("frequency", "recency", "T"))
+        return float(_bgnbd_log_likelihood(np.array(astuple(self)), *history)[0].sum())
 
     def p_alive(self, x: Numbers, t_x: Numbers, T: Numbers) -> Array:  # noqa: N803 - the literature's symbol
         """Return the probability (0-1) that a customer is still active at `T`.
@@ -244,29 +245,45 @@ class BgNbd:
         return total
 
 
-def _bgnbd_log_likelihood(parameters: Array, x: Array, t_x: Array, t: Array) -> tuple[Array, Array]:
+class _Repeated:
+    """Values that customers share: functions that take long are computed once for each different value."""
+
+    def __init__(self, values: Array) -> None:
+        self.each = values
+        self.different, self.place = np.unique(values, return_inverse=True)
+
+    def map(self, function: Callable[[Array], Array]) -> Array:
+        """Return a function of each customer's value."""
+        found: Array = function(self.different)[self.place]
+        return found
+
+
+def _bgnbd_log_likelihood(
+    parameters: Array, frequency: _Repeated, recency: _Repeated, observed: _Repeated
+) -> tuple[Array, Array]:
     """Return the log-likelihood per customer and its gradient (4 by customers), in logarithms throughout."""
     r, alpha, a, b = parameters
-    repeats = np.maximum(x, 1)
-    buying = special.gammaln(r + x) - special.gammaln(r) + r * np.log(alpha)
-    staying = special.betaln(a, b + x) - special.betaln(a, b)
-    active = -(r + x) * np.log(alpha + t)
-    gone = np.log(a) - np.log(b + repeats - 1) - (r + x) * np.log(alpha + t_x)
+    x, t_x, t = frequency.each, recency.each, observed.each
+    log_observed = observed.map(lambda t: np.log(alpha + t))
+    log_recency = recency.map(lambda t_x: np.log(alpha + t_x))
+    buying = frequency.map(lambda x: special.gammaln(r + x)) - special.gammaln(r) + r * np.log(alpha)
+    staying = frequency.map(lambda x: special.betaln(a, b + x)) - special.betaln(a, b)
+    active = -(r + x) * log_observed
+    chances = b + np.maximum(x, 1) - 1
+    gone = frequency.map(lambda x: np.log(a) - np.log(b + np.maximum(x, 1) - 1)) - (r + x) * log_recency
     gone = np.where(x > 0, gone, -np.inf)
     values = buying + staying + np.logaddexp(active, gone)
     is_gone = special.expit(gone - active)
     is_active = 1 - is_gone
-    all_left = special.psi(a + b) - special.psi(a + b + x)
+    all_left = frequency.map(lambda x: special.psi(a + b) - special.psi(a + b + x))
     gradient = np.array(
         [
-            special.psi(r + x)
-            - special.psi(r)
-            + np.log(alpha)
-            - is_active * np.log(alpha + t)
-            - is_gone * np.log(alpha + t_x),
+            frequency.map(lambda x: special.psi(r + x) - special.psi(r) + np.log(alpha))
+            - is_active * log_observed
+            - is_gone * log_recency,
             r / alpha - (r + x) * (is_active / (alpha + t) + is_gone / (alpha + t_x)),
             all_left + is_gone / a,
-            all_left + special.psi(b + x) - special.psi(b) - is_gone / (b + repeats - 1),
+            all_left + frequency.map(lambda x: special.psi(b + x)) - special.psi(b) - is_gone / chances,
         ]
     )
     return values, gradient
@@ -305,9 +322,10 @@ class GammaGamma:
         _check_repeat_buyers(len(rows))
         x, amount = rows["frequency"].to_numpy(dtype=float), rows["monetary_value"].to_numpy(dtype=float)
         scale = float(amount.mean())
+        frequency = _Repeated(x)
 
         def likelihood(parameters: Array) -> tuple[float, Array]:
-            values, gradient = _gamma_gamma_log_likelihood(parameters, x, amount / scale)
+            values, gradient = _gamma_gamma_log_likelihood(parameters, frequency, amount / scale)
             return float(values.mean()), gradient.mean(axis=1)
 
         first = np.array([start.p, start.q, start.v / scale] if start else [2.0, 3.0, 1.0])
@@ -328,17 +346,19 @@ class GammaGamma:
         return (self.v + spent) * self.p / (self.p * x + self.q - 1)
 
 
-def _gamma_gamma_log_likelihood(parameters: Array, x: Array, amount: Array) -> tuple[Array, Array]:
+def _gamma_gamma_log_likelihood(parameters: Array, frequency: _Repeated, amount: Array) -> tuple[Array, Array]:
     """Return the log-likelihood per customer and its gradient (3 by customers)."""
     p, q, v = parameters
+    x = frequency.each
     shape, total = p * x, x * amount + v
-    values = special.gammaln(shape + q) - special.gammaln(shape) - special.gammaln(q)
-    values = values + q * np.log(v) + (shape - 1) * np.log(amount) + shape * np.log(x) - (shape + q) * np.log(total)
-    together = special.psi(shape + q)
+    log_amount, log_x, log_total = np.log(amount), frequency.map(np.log), np.log(total)
+    values = frequency.map(lambda x: special.gammaln(p * x + q) - special.gammaln(p * x) - special.gammaln(q))
+    values = values + q * np.log(v) + (shape - 1) * log_amount + shape * log_x - (shape + q) * log_total
+    together = frequency.map(lambda x: special.psi(p * x + q))
     gradient = np.array(
         [
-            x * (together - special.psi(shape) + np.log(amount) + np.log(x) - np.log(total)),
-            together - special.psi(q) + np.log(v) - np.log(total),
+            x * (together - frequency.map(lambda x: special.psi(p * x)) + log_amount + log_x - log_total),
+            together - special.psi(q) + np.log(v) - log_total,
             q / v - (shape + q) / total,
         ]
     )
@@ -388,7 +408,10 @@ def clv(
     rows = _checked_rfm(rfm)
     x, t_x, t = (rows[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T"))
     # Customers with the same history expect the same.
-    history, place = np.unique(np.column_stack([x, t_x, t]), axis=0, return_inverse=True)
+    groups = rows.groupby(["frequency", "recency", "T"])
+    place = groups.ngroup().to_numpy()
+    first = np.unique(place, return_index=True)[1]
+    history = np.column_stack([x, t_x, t])[first]
     ends = np.arange(1, months + 1)
     until = bgnbd.expected_purchases(ends[:, None] * _DAYS_PER_MONTH / _DAYS_IN[unit], *history.T)
     discount = (1 + discount_rate_per_year) ** -((ends - 0.5) / 12)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from cxreport.measure.benchmarks import judge
+from cxreport.measure.benchmarks import judge_benchmarks
 from cxreport.measure.control import LOCKED_AFTER, MINIMUM_BASELINE
 from cxreport.present import tables
 from cxreport.present.markup import Markdown, escape_markdown, pipe_table
@@ -21,7 +21,13 @@ _METHODS = {
     "Wilson": "Wilson score interval for a share (Wilson 1927)",
     "Wilson on the effective base, t": f"Wilson score interval for a share (Wilson 1927) {_EFFECTIVE}",
     "t": "Student's t interval for a mean",
-    "bootstrap t": "bootstrap-t interval for a mean of fewer than 100 answers (Hall 1988)",
+    "Wilson for a mean, t": "Wilson score interval for a mean between two limits, with the dispersion of the answers "
+    "and Student's t",
+    "Wilson for a mean on the effective base, t": "Wilson score interval for a mean between two limits, with the "
+    f"dispersion of the answers, {_EFFECTIVE}",
+    "Hall's t": "Student's t interval for a mean, corrected for skewness (Hall 1992)",
+    "Taylor linearisation, Hall's t": "Student's t interval, corrected for skewness (Hall 1992), with the standard "
+    "error by Taylor linearisation, as for ratios, weights and several answers of one customer",
     "Taylor linearisation, t": "Student's t, with the standard error by Taylor linearisation, as for ratios, weights "
     "and several answers of one customer",
     "Taylor linearisation over respondents, t": "Student's t, with the standard error by Taylor linearisation over "
@@ -175,7 +181,7 @@ def benchmarks(pack: Pack) -> Markdown:
     """Return every benchmark that a KPI names: shown or refused and why, with year, population, source and licence."""
     rows = []
     for kpi in pack.kpis.values():
-        for judged in judge(kpi, pack.dataset, pack.period, pack.benchmarks):
+        for judged in judge_benchmarks(kpi, pack.dataset, pack.period, pack.benchmarks):
             entry = pack.benchmarks.loc[judged.id]
             refused = f"refused: {judged.reason.replace('_', ' ')}"
             own = judged.value - judged.half_width, judged.value + judged.half_width

@@ -1,4 +1,4 @@
-"""One small published issue, and copies of its project to break."""
+"""Copies of the small company's project, to break."""
 
 import os
 import shutil
@@ -11,10 +11,6 @@ from pathlib import Path
 import pytest
 
 from cxreport.config import Project
-from cxreport.sample import write_sample
-
-PARTS = ("notebooks", "reports", "expectations", "data/reference", "requirements")
-MONTHS = 4
 
 
 @dataclass(frozen=True)
@@ -64,22 +60,7 @@ class Company:
         return path
 
 
-@pytest.fixture(scope="session")
-def published(root, tmp_path_factory):
-    """Publish one issue of the sample company with a few months of data."""
-    target = tmp_path_factory.mktemp("faults") / "project"
-    for part in PARTS:
-        ignored = shutil.ignore_patterns("output", "uncommitted", ".ipynb_checkpoints")
-        shutil.copytree(root / part, target / part, ignore=ignored)
-    company = Company(Project(target))
-    write_sample(company.project.sample, months=MONTHS)
-    ended = company.run()
-    assert ended.code == 0, ended.err
-    return company
-
-
 @pytest.fixture
-def company(published, tmp_path):
-    """Return a copy of the project with its issue, to break."""
-    shutil.copytree(published.project.root, tmp_path / "project")
-    return Company(Project(tmp_path / "project"))
+def company(small, tmp_path):
+    """Return a copy of the small company's project with its issue, to break."""
+    return Company(Project(shutil.copytree(small.project.root, tmp_path / "project", symlinks=True)))

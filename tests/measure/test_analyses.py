@@ -17,12 +17,12 @@ from cxreport.measure.analyses import (
     DONE,
     IMPOSSIBLE,
     NOTHING,
-    _complementary,
-    _recurring,
     analyse,
     check_analyses,
     read_analyses,
 )
+from cxreport.measure.analyses.company import complementary
+from cxreport.measure.analyses.worth import _recurring
 from cxreport.periods import Period
 from cxreport.schema import ANALYSES, ESTIMATES, LISTS
 
@@ -321,7 +321,7 @@ def test_subgroups_of_hidden_levels_stay_hidden(project, report, month):
 def test_hidden_bases_are_never_alone_and_never_few(sizes, limit):
     """All bases below the limit are hidden, and what is hidden is at least two bases that reach it, or all."""
     n = pd.Series(sizes)
-    hidden = np.array(_complementary(n, limit)) != "no"
+    hidden = np.array(complementary(n, limit)) != "no"
     assert hidden[(n > 0) & (n < limit)].all()
     assert not hidden[n == 0].any()
     assert not hidden.any() or hidden[n > 0].all() or (hidden.sum() > 1 and n[hidden].sum() >= limit)

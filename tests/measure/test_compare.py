@@ -13,7 +13,7 @@ from cxreport.measure.compare import (
     add_changes,
     benjamini_hochberg,
     correlate,
-    judge,
+    judge_changes,
     mean_change,
     net_change,
     share_change,
@@ -79,7 +79,7 @@ def compared(kpis):
         chosen = {kpi: kpis[kpi]}
         figures = figures.assign(apart_p_value=np.nan, apart_sign=0.0)
         changes = add_changes(suppress(figures, chosen), chosen, SEPTEMBER, 0.95)
-        return judge(changes, 0.95, headline).set_index(["period", "level"])
+        return judge_changes(changes, 0.95, headline).set_index(["period", "level"])
 
     return compare
 
@@ -165,7 +165,7 @@ def test_tied_quantiles_have_no_change_without_interval(kpis):
     figures = figures.assign(kpi=kpi.id, question="", period_kind="month", segment=TOTAL)
     figures = figures.assign(apart_p_value=np.nan, apart_sign=0.0)
     changes = add_changes(suppress(figures, {kpi.id: kpi}), {kpi.id: kpi}, SEPTEMBER, 0.95)
-    compared = judge(changes, 0.95).set_index("period")
+    compared = judge_changes(changes, 0.95).set_index("period")
     assert compared.loc["2026-09", ["value", "previous", "verdict"]].tolist() == [2, 1, "too few answers"]
     assert compared.loc["2026-09", ["change", "change_ci_low", "p_value"]].isna().all()
 

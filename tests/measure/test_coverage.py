@@ -79,8 +79,8 @@ def test_equal_shares_and_nets_rarely_look_different(n, p):
 
 @pytest.fixture
 def ratings(kpis) -> Kpi:
-    """The mean of scores 1 to 5 whose interval is made by resampling."""
-    return kpis["csat_mean"].model_copy(update={"interval": "bootstrap", "where": {}, "cluster": None})
+    """The mean of independent scores 1 to 5."""
+    return kpis["item_mean"].model_copy(update={"where": {}, "per_question": False})
 
 
 def skewed_scores(samples: int, n: int, seed: int) -> pd.DataFrame:
@@ -90,42 +90,45 @@ def skewed_scores(samples: int, n: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"sample": np.repeat(np.arange(samples), n), "score": score})
 
 
-def test_resampling_holds_skewed_means_where_t_falls_short(ratings):
+def test_bounded_mean_is_held_where_t_falls_short(ratings):
     """30 scores each, from rows to intervals; both keep the same standard error."""
-    rows, truth = skewed_scores(800, 30, seed=3), 4.35
-    resampled, by_t = (
-        estimate(rows, ratings.model_copy(update={"interval": interval}), by=["sample"])
-        for interval in ("bootstrap", "t")
+    rows, truth = skewed_scores(2000, 30, seed=3), 4.35
+    bounded, by_t = (
+        estimate(rows, ratings.model_copy(update={"interval": interval}), by=["sample"]) for interval in ("wilson", "t")
     )
-    held = [((found["ci_low"] <= truth) & (truth <= found["ci_high"])).mean() for found in (resampled, by_t)]
-    assert set(resampled["method"]) == {"bootstrap t"}
-    assert resampled["se"].equals(by_t["se"])
-    assert 0.93 < held[0] < 0.98
+    held = [((found["ci_low"] <= truth) & (truth <= found["ci_high"])).mean() for found in (bounded, by_t)]
+    assert bounded["se"].equals(by_t["se"])
+    assert 0.935 < held[0] < 0.975
     assert held[1] < held[0]
 
 
-def test_resampled_interval_depends_on_nothing_but_the_answers(ratings, monkeypatch):
-    """Not on the order of rows, on other groups, or on where the answers are counted."""
-    rows = skewed_scores(20, 25, seed=5).assign(sample=lambda rows: rows["sample"].where(rows["sample"] > 0))
-    found = estimate(rows, ratings, by=["sample"])
+def test_skewed_mean_is_held_where_t_falls_short(kpis):
+    """30 log-normal amounts each, from rows to intervals, alone or three to a customer who pays alike."""
+    random = np.random.default_rng(4)
+    amount = random.lognormal(3, 0.9, (2000, 30))
+    rows = pd.DataFrame({"sample": np.repeat(np.arange(2000), 30), "cost": amount.ravel()})
+    rows["customer_id"] = rows.index
+    truth = np.exp(3 + 0.9**2 / 2)
+    for frame in (rows, rows.loc[rows.index.repeat(3)]):
+        found, by_t = (
+            estimate(frame, kpis["service_cost"].model_copy(update={"interval": interval}), by=["sample"])
+            for interval in ("hall", "t")
+        )
+        held = [((one["ci_low"] <= truth) & (truth <= one["ci_high"])).mean() for one in (found, by_t)]
+        assert held[0] > 0.92
+        assert held[1] < held[0] - 0.02
+
+
+@pytest.mark.parametrize("interval", ["wilson", "hall"])
+def test_interval_does_not_depend_on_rows_order_or_on_where_sums_are_made(ratings, interval, monkeypatch):
+    """Nor on other groups."""
+    scale = {"scale": None, "column": "score"} if interval == "hall" else {}
+    kpi = ratings.model_copy(update={"interval": interval, "cluster": "customer_id"} | scale)
+    rows = skewed_scores(20, 25, seed=5).assign(customer_id=lambda rows: rows.index // 2 % 300)
+    found = estimate(rows, kpi, by=["sample"])
     shuffled = rows.sample(frac=1, random_state=1)
-    pd.testing.assert_frame_equal(estimate(shuffled, ratings, by=["sample"]), found)
-    alone = estimate(rows[rows["sample"] == 7], ratings)
+    pd.testing.assert_frame_equal(estimate(shuffled, kpi, by=["sample"]), found)
+    alone = estimate(rows[rows["sample"] == 7], kpi)
     assert alone["ci_low"].item() == found.set_index("sample").loc[7, "ci_low"]
     monkeypatch.setattr("cxreport.measure.reduce.IN_MEMORY", 0)
-    pd.testing.assert_frame_equal(estimate(rows, ratings, by=["sample"]), found)
-
-
-@pytest.mark.parametrize(("n", "method"), [(99, "bootstrap t"), (100, "t")])
-def test_many_answers_need_no_resampling(ratings, n, method):
-    """From 100 answers on the interval is Student's."""
-    assert estimate(skewed_scores(1, n, seed=1), ratings)["method"].item() == method
-
-
-def test_clustered_answers_and_those_without_a_scale_keep_their_interval(ratings):
-    """Resampling is of independent rows; without a scale, resamples of equal values leave the interval open."""
-    rows = skewed_scores(1, 40, seed=2).assign(customer_id=np.arange(40) // 2)
-    clustered = estimate(rows, ratings.model_copy(update={"cluster": "customer_id"}))
-    assert clustered["method"].item() == "Taylor linearisation, t"
-    nearly_equal = pd.DataFrame({"score": [7.0] * 11 + [9.0]})
-    assert estimate(nearly_equal, ratings.model_copy(update={"scale": None}))["method"].item() == "t"
+    pd.testing.assert_frame_equal(estimate(rows, kpi, by=["sample"]), found)

@@ -20,7 +20,7 @@ TYPES = (
     "share",
     "counts",
     "mean",
-    "resampled mean",
+    "bounded mean",
     "amount",
     "ratio",
     "quantile of closed cases",
@@ -29,13 +29,13 @@ TYPES = (
     "survival",
     "count",
 )
-WEIGHTED = ("net", "share", "mean", "resampled mean")
+WEIGHTED = ("net", "share", "mean", "bounded mean")
 CLUSTERED = (*WEIGHTED, "counts", "amount", "ratio")
 # Types whose equal answers have an interval all the same: it is that of a share.
 CLASSED = ("net", "share", "counts")
 RANGES = {"net": (-100, 100), "parts": (-100, 100), "share": (0, 1), "counts": (0, 1), "survival": (0, 1)} | {
     "mean": (1, 5),
-    "resampled mean": (1, 5),
+    "bounded mean": (1, 5),
 }
 
 
@@ -54,7 +54,7 @@ def types(kpis) -> dict[str, Kpi]:
         "share": like("csat"),
         "counts": like("response_rate", counts="answered"),
         "mean": like("csat_mean", interval="t"),
-        "resampled mean": like("csat_mean", interval="bootstrap"),
+        "bounded mean": like("csat_mean"),
         "amount": like("service_cost", column="minutes"),
         "ratio": like("csat_mean", type="ratio", ratio=Ratio(of="minutes", to="orders"), scale=None, interval="t"),
         "quantile of closed cases": like("resolution_time", **cases),
@@ -116,12 +116,14 @@ def test_one_row_has_a_figure_and_no_interval(types, kind):
 @pytest.mark.parametrize("n", [2, 6, 50])
 @pytest.mark.parametrize("kind", TYPES)
 def test_equal_rows_have_no_error_and_no_interval_without_width(types, kind, n):
-    """Shares and nets know what else could have come; means, ratios and quantiles do not, and say so."""
+    """Shares, nets and scores know what else could have come; amounts, ratios and quantiles do not, and say so."""
     found = estimates(types[kind], [0.75] * n).iloc[0]
     assert np.isnan(found["se"])
     if kind in {*CLASSED, "survival"}:
         assert found["ci_low"] < found["ci_high"]
         assert found["value"] in {found["ci_low"], found["ci_high"]}
+    elif kind == "bounded mean":
+        assert 1 <= found["ci_low"] < found["value"] < found["ci_high"] <= 5
     elif kind != "count":
         assert np.isnan([found["ci_low"], found["ci_high"]]).all()
         assert found["method"] == "no interval"
@@ -156,7 +158,7 @@ def test_one_customer_has_no_interval(types, kind):
     assert np.isnan(alike["ci_low"]) or alike["ci_low"] <= alike["value"] < alike["ci_high"]
 
 
-@pytest.mark.parametrize("part", ["resampled mean", "mean"])
+@pytest.mark.parametrize("part", ["bounded mean", "mean"])
 def test_interval_of_nearly_equal_answers_is_bounded(types, part):
     """One low answer of 99 does not make everything possible that the scale has: the others keep their share."""
     found = estimates(types[part], [1.0] * 98 + [0.75]).iloc[0]

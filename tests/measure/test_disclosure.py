@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxreport.config import Base
-from cxreport.measure.disclosure import COMPLEMENTARY, SHOWN, SMALL, Margin, apply_issued, find_margins, suppress
+from cxreport.measure.disclosure import (
+    COMPLEMENTARY,
+    SHOWN,
+    SMALL,
+    Margin,
+    apply_issued,
+    complement,
+    find_margins,
+    suppress,
+)
 
 KEYS = {"kpi": "nps", "question": "", "period": "2026-09", "period_kind": "month"}
 PERIOD = ("answers", "2026-09")
@@ -291,3 +300,81 @@ def test_what_issued_figures_would_tell_is_left_out(kpis):
         ["use", 120, SHOWN],
         ["pay", 80, SHOWN],
     ]
+
+
+# --- KPIs on part of the answers of others -------------------------------------------------------
+
+
+@pytest.fixture
+def parts(kpis):
+    """A KPI of three metrics, and one of each."""
+    metrics = {"all three": ["a", "b", "c"], "only a": "a", "only b": "b", "only c": "c"}
+    return {name: kpis["nps"].model_copy(update={"id": name, "where": {"metric": of}}) for name, of in metrics.items()}
+
+
+def counted(languages: dict[str, dict[str, int]]) -> pd.DataFrame:
+    """Return rows of several KPIs with these bases by language."""
+    return pd.concat([bases({"language": n}).assign(kpi=kpi) for kpi, n in languages.items()], ignore_index=True)
+
+
+def marks_of(rows: pd.DataFrame, kpis) -> dict[str, set[str]]:
+    """Return what is hidden, by KPI."""
+    hidden = suppress(rows, kpis).query("suppressed != 'no'")
+    return hidden.groupby("kpi")["level"].agg(set).to_dict()
+
+
+def test_rest_of_a_wider_kpi_is_not_small(parts):
+    """Spanish answers to other questions would be 4: the narrower base goes, and a second one beside it."""
+    rows = counted({"all three": {"en": 500, "es": 64, "zh": 90}, "only a": {"en": 200, "es": 60, "zh": 50}})
+    assert marks_of(rows, parts) == {"only a": {"es", "zh"}}
+    enough = counted({"all three": {"en": 500, "es": 70, "zh": 90}, "only a": {"en": 200, "es": 60, "zh": 50}})
+    assert marks_of(enough, parts) == {}
+
+
+def test_rest_of_a_total_is_not_small(parts):
+    """Four answers to other questions in all: the narrower KPI is not shown at all."""
+    rows = counted({"all three": {"en": 500, "es": 64}, "only a": {"en": 497, "es": 63}})
+    assert marks_of(rows, parts) == {"only a": {"all", "en", "es"}}
+
+
+def test_last_part_of_a_wider_kpi_is_no_subtraction(parts):
+    """Where three KPIs add up to a fourth, a hidden base of one takes a second KPI with it."""
+    rows = counted(
+        {
+            "all three": {"en": 600, "es": 126, "zh": 150},
+            "only a": {"en": 200, "es": 60, "zh": 50},
+            "only b": {"en": 200, "es": 60, "zh": 50},
+            "only c": {"en": 200, "es": 6, "zh": 50},
+        }
+    )
+    hidden = marks_of(rows, parts)
+    assert "es" in hidden["only c"]
+    assert sum("es" in levels for levels in hidden.values()) > 1
+
+
+def test_kpis_that_only_share_a_table_do_not_touch_each_other(parts):
+    """What one metric hides says nothing of another one without a KPI of both."""
+    rows = counted({"only a": {"en": 500, "es": 64, "zh": 30}, "only b": {"en": 200, "es": 60, "zh": 6}})
+    assert set(marks_of(rows, parts)) == {"only b"}
+
+
+def test_order_of_kpis_does_not_matter(parts):
+    """Rows of several KPIs in another order get the same marks."""
+    rows = counted({"all three": {"en": 500, "es": 64, "zh": 90}, "only a": {"en": 200, "es": 60, "zh": 50}})
+    shuffled = suppress(rows.sample(frac=1, random_state=2), parts).sort_index()
+    pd.testing.assert_frame_equal(shuffled, suppress(rows, parts))
+
+
+def test_narrower_kpi_joins_issued_figures_only_where_it_leaves_no_few(parts):
+    """The wider figure is out: the narrower one must do without the level, or is left out."""
+    wide = counted({"all three": {"en": 500, "es": 64, "zh": 90}})
+    both = counted({"all three": {"en": 500, "es": 64, "zh": 90}, "only a": {"en": 200, "es": 60, "zh": 50}})
+    issue = suppress(wide, parts)
+    assert marks_of(apply_issued(both, parts, [issue]), parts) == {"only a": {"es", "zh"}}
+
+
+def test_complement_leaves_several_and_no_few():
+    """One part alone is a subtraction, and so are two that hold few."""
+    n = pd.Series([50.0, 3, 4, 12])
+    assert complement(n, (n < 5).to_numpy(), 69, 10).tolist() == [False, True, True, True]
+    assert complement(n, np.zeros(4, dtype=bool), 69, 10).tolist() == [False] * 4

@@ -47,7 +47,7 @@ def test_share_keeps_the_neutral_in_the_denominator(kpis):
 def test_mean_and_its_t_interval_by_hand(kpis):
     """1, 3, 5: mean 3, s 2, t 4.3027 on two degrees of freedom, cut at the ends of the scale."""
     frame = pd.DataFrame({"score": [1.0, 3.0, 5.0], "metric": "ces_v2"})
-    row = estimate(frame, kpis["ces_v2"]).iloc[0]
+    row = estimate(frame, kpis["ces_v2"].model_copy(update={"interval": "t"})).iloc[0]
     assert (row["value"], row["se"]) == (3, pytest.approx(2 / np.sqrt(3)))
     assert (row["ci_low"], row["ci_high"]) == (1, 7)
     wide = estimate(frame.assign(metric="ces_v1"), kpis["ces_v1"].model_copy(update={"scale": None}), confidence=0.5)
@@ -260,14 +260,18 @@ def test_equal_answers_do_not_look_certain_in_a_share(kpis):
         assert row["ci_high"] - row["ci_low"] > 0.15
 
 
-def test_equal_answers_have_no_interval_of_a_mean(kpis):
-    """A t interval of zero width would claim certainty; weights that round badly change nothing."""
+def test_equal_answers_do_not_look_certain_in_a_mean(kpis):
+    """A t interval of zero width would claim so; Wilson's has a width. Weights that round badly change nothing."""
     for weight in (None, "weight"):
         frame = pd.DataFrame({"score": [6.0] * 30, "metric": "ces_v2", "weight": np.linspace(0.1, 0.7, 30) / 3})
-        row = estimate(frame, kpis["ces_v2"].model_copy(update={"weight": weight})).iloc[0]
+        by_t = kpis["ces_v2"].model_copy(update={"weight": weight, "interval": "t"})
+        row = estimate(frame, by_t).iloc[0]
         assert row["value"] == pytest.approx(6)
         assert np.isnan(row["ci_low"])
         assert row["note"] == "all answers are equal: no interval"
+        row = estimate(frame, by_t.model_copy(update={"interval": "wilson"})).iloc[0]
+        assert 1 < row["ci_low"] < 6 < row["ci_high"] < 7
+        assert row["note"] is None
 
 
 def test_nothing_asked_gives_no_row(kpis):

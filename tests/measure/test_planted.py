@@ -1,4 +1,4 @@
-"""What is hidden in the sample company comes out of its analyses; nothing comes out of one without secrets."""
+"""What is hidden in the sample company comes out of its report; nothing comes out of one without secrets."""
 
 import shutil
 from collections.abc import Iterator
@@ -29,33 +29,13 @@ ASKED = {
 
 
 class Measured:
-    """The report of a company: its estimates, how the mix moved them, and its analyses."""
+    """The measured September of a company: its estimates, how the mix moved them, and its analyses."""
 
-    def __init__(self, folder: Path, root: Path, *, planted: bool, seed: int = 20260901) -> None:
-        shutil.copytree(root / "reports", folder / "reports", ignore=shutil.ignore_patterns("output"))
-        for part in ("expectations", "data/reference"):
-            shutil.copytree(root / part, folder / part)
-        project = Project(folder)
-        write_sample(project.sample, seed, MONTHS, planted=planted)
-        dataset = load_dataset(project, "sample")
-        sources.ingest(project, dataset)
-        assert dataset.as_of
-        validate.validate(project, dataset, SEPTEMBER, dataset.as_of)
-        report = load_report(project, "monthly").model_copy(
-            update={
-                "kpis": ["nps", "csat"],
-                "headline": ["nps", "csat"],
-                "segments": ["region", "plan", "channel", "stage", "touchpoint"],
-                "mix_segments": ["channel"],
-                "targets": {},
-                "analyses": Analyses.model_validate(ASKED),
-            }
-        )
-        self.estimates = measure(project, report, SEPTEMBER)
+    def __init__(self, project: Project) -> None:
+        folder = project.measured("monthly", SEPTEMBER)
+        self.estimates, self.mix = (pd.read_parquet(folder / f"{name}.parquet") for name in ("estimates", "mix"))
         self.found = read_analyses(project, "monthly", SEPTEMBER)
-        self.mix = pd.read_parquet(project.measured("monthly", SEPTEMBER) / "mix.parquet")
-        self.calls = project.measured("monthly", SEPTEMBER) / "lists" / "call_list.parquet"
-        shutil.rmtree(folder / "data" / "sample")
+        self.calls = folder / "lists" / "call_list.parquet"
 
     def status(self, name: str) -> str:
         return self.found["analyses"].set_index("analysis")["status"][name]
@@ -77,14 +57,41 @@ class Measured:
         }
 
 
+def without_secrets(folder: Path, root: Path, seed: int = 20260901) -> Measured:
+    """Measure a company in which nothing is planted."""
+    shutil.copytree(root / "reports", folder / "reports", ignore=shutil.ignore_patterns("output"))
+    for part in ("expectations", "data/reference"):
+        shutil.copytree(root / part, folder / part)
+    project = Project(folder)
+    write_sample(project.sample, seed, MONTHS, planted=False)
+    dataset = load_dataset(project, "sample")
+    sources.ingest(project, dataset)
+    assert dataset.as_of
+    validate.validate(project, dataset, SEPTEMBER, dataset.as_of)
+    report = load_report(project, "monthly").model_copy(
+        update={
+            "kpis": ["nps", "csat"],
+            "headline": ["nps", "csat"],
+            "segments": ["region", "plan", "channel", "stage", "touchpoint"],
+            "mix_segments": ["channel"],
+            "targets": {},
+            "analyses": Analyses.model_validate(ASKED),
+        }
+    )
+    measure(project, report, SEPTEMBER)
+    shutil.rmtree(project.sample)
+    return Measured(project)
+
+
 @pytest.fixture(scope="module")
-def halden(root, tmp_path_factory) -> Measured:
-    return Measured(tmp_path_factory.mktemp("halden"), root, planted=True)
+def halden(pack) -> Measured:
+    """What the published report of the sample company says."""
+    return Measured(pack.project)
 
 
 @pytest.fixture(scope="module")
 def placebo(root, tmp_path_factory) -> Measured:
-    return Measured(tmp_path_factory.mktemp("placebo"), root, planted=False)
+    return without_secrets(tmp_path_factory.mktemp("placebo"), root)
 
 
 # --- what is there is found ----------------------------------------------------------------------
@@ -174,5 +181,5 @@ def test_placebo_companies_have_as_many_findings_as_stated(root, tmp_path):
 
 def _placebos(root: Path, folder: Path, number: int) -> Iterator[dict[str, bool]]:
     for seed in range(number):
-        yield Measured(folder / str(seed), root, planted=False, seed=seed).false_findings()
+        yield without_secrets(folder / str(seed), root, seed).false_findings()
         shutil.rmtree(folder / str(seed))

@@ -8,7 +8,7 @@ import pytest
 
 from cxreport.config import load_dataset, load_report
 from cxreport.errors import DefinitionError
-from cxreport.measure.benchmarks import build_reference, judge, metric_of, read_benchmarks
+from cxreport.measure.benchmarks import build_reference, judge_benchmarks, metric_of, read_benchmarks
 from cxreport.measure.targets import check_targets, status
 from cxreport.periods import Period
 
@@ -37,7 +37,8 @@ def test_benchmark_of_the_industry_fits_and_others_are_refused(kpis, project):
     benchmarks = read_benchmarks(project)
     fits = {
         dataset: {
-            one.id: one.reason for one in judge(kpis["nps"], load_dataset(project, dataset), SEPTEMBER, benchmarks)
+            one.id: one.reason
+            for one in judge_benchmarks(kpis["nps"], load_dataset(project, dataset), SEPTEMBER, benchmarks)
         }
         for dataset in ("sample", "sfo")
     }
@@ -52,7 +53,9 @@ def test_benchmark_of_another_geography_is_refused(kpis, project):
     """A figure of US consumers does not stand beside one of another country, nor beside an unstated one."""
     sample, benchmarks = load_dataset(project, "sample"), read_benchmarks(project)
     for geography, reason in (("us consumers", ""), ("UK", "it covers US consumers, not UK"), ("", "not unstated")):
-        judged = judge(kpis["nps"], sample.model_copy(update={"geography": geography}), SEPTEMBER, benchmarks)
+        judged = judge_benchmarks(
+            kpis["nps"], sample.model_copy(update={"geography": geography}), SEPTEMBER, benchmarks
+        )
         assert judged[0].reason.endswith(reason)
         assert judged[0].fits is (not reason)
 
@@ -60,7 +63,7 @@ def test_benchmark_of_another_geography_is_refused(kpis, project):
 def test_top_box_is_no_benchmark_for_top_two(kpis, project):
     """Another box, another metric, whatever the industry."""
     telecoms = load_dataset(project, "sample").model_copy(update={"industry": "telco call centres"})
-    (judged,) = judge(kpis["csat"], telecoms, SEPTEMBER, read_benchmarks(project))
+    (judged,) = judge_benchmarks(kpis["csat"], telecoms, SEPTEMBER, read_benchmarks(project))
     assert judged.reason == "it measures csat_top_box, not csat_top_2_box"
     top_box = kpis["csat"].model_copy(update={"top": [5]})
     assert metric_of(top_box) == "csat_top_box"
@@ -69,14 +72,16 @@ def test_top_box_is_no_benchmark_for_top_two(kpis, project):
 def test_net_on_another_scale_is_refused(kpis, project):
     """A promoter score asked from 1 to 10 is none."""
     odd = kpis["nps"].model_copy(update={"scale": kpis["nps"].scale.model_copy(update={"low": 1})})
-    judged = judge(odd, load_dataset(project, "sample"), SEPTEMBER, read_benchmarks(project))
+    judged = judge_benchmarks(odd, load_dataset(project, "sample"), SEPTEMBER, read_benchmarks(project))
     assert judged[0].reason == "its scale is 0-10, not 1-10"
 
 
 @pytest.mark.parametrize(("period", "is_stale"), [("2026-09", False), ("2026-12", True), ("2027-01", True)])
 def test_benchmark_is_stale_after_three_years(period, is_stale, kpis, project):
     """A study of 2023 holds through the months that end within 2026."""
-    judged = judge(kpis["nps"], load_dataset(project, "sample"), Period.parse(period), read_benchmarks(project))
+    judged = judge_benchmarks(
+        kpis["nps"], load_dataset(project, "sample"), Period.parse(period), read_benchmarks(project)
+    )
     assert judged[0].is_stale is is_stale
 
 
@@ -84,7 +89,7 @@ def test_unknown_benchmark_names_the_nearest(kpis, project):
     """A typing error in a KPI file is found."""
     wrong = kpis["nps"].model_copy(update={"benchmarks": [TELECOMS.replace("tv", "tb")]})
     with pytest.raises(DefinitionError, match=f"did you mean `{TELECOMS}`"):
-        judge(wrong, load_dataset(project, "sample"), SEPTEMBER, read_benchmarks(project))
+        judge_benchmarks(wrong, load_dataset(project, "sample"), SEPTEMBER, read_benchmarks(project))
 
 
 @pytest.mark.parametrize(

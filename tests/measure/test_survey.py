@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cxreport.errors import UsageError
-from cxreport.measure import survey
+from cxreport.measure import estimate, survey
 from cxreport.measure.survey import Design, Estimate, kish
 
 STRATIFIED = Design(weight="pw", stratum="stype", population="fpc")
@@ -364,3 +364,18 @@ def test_wrong_domains_events_classes_and_tables_are_refused():
 
 def _numbers(estimate: Estimate) -> list[float]:
     return [number for number in dataclasses.astuple(estimate) if isinstance(number, float)]
+
+
+def test_mean_between_limits_has_the_interval_of_the_kpi(kpis):
+    """Weighted answers of accounts, by either way to it; equal answers leave a width and no standard error."""
+    random = np.random.default_rng(3)
+    rows = pd.DataFrame({"score": random.choice([1.0, 4, 5, 5], 60), "customer_id": np.arange(60) // 2})
+    rows["weight"] = random.choice([0.5, 1, 2], 60)
+    kpi = kpis["csat_mean"].model_copy(update={"where": {}, "weight": "weight"})
+    for frame in (rows, rows.assign(score=5.0)):
+        expected = estimate(frame, kpi).iloc[0]
+        found = survey.mean(frame, "score", Design(weight="weight", cluster="customer_id"), limits=(1, 5))
+        assert (found.ci_low, found.ci_high) == pytest.approx((expected["ci_low"], expected["ci_high"]))
+        assert found.method == expected["method"]
+    assert np.isnan(found.se)
+    assert found.ci_low < 4.9

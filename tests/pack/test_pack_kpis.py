@@ -230,10 +230,14 @@ Statistic = Callable[[pd.DataFrame], Figure]
 
 def deviation(residuals: pd.Series, rows: pd.DataFrame) -> tuple[float, int]:
     """Return the root of the summed squares of customers' own sums of residuals, and the number of customers."""
-    own = pd.Series(np.arange(len(rows)), rows.index).astype(str).radd("row ")
-    cluster = rows["cluster"].fillna(own) if "cluster" in rows else own
-    sums = residuals.groupby(cluster).sum()
+    sums = residuals.groupby(cluster_of(rows)).sum()
     return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum())), len(sums)
+
+
+def cluster_of(rows: pd.DataFrame) -> pd.Series:
+    """Return the customer of each row; rows without one stand alone."""
+    own = pd.Series(np.arange(len(rows)), rows.index).astype(str).radd("row ")
+    return rows["cluster"].fillna(own) if "cluster" in rows else own
 
 
 def effective(x: pd.Series, rows: pd.DataFrame, variance: float) -> tuple[float, float]:
@@ -274,15 +278,43 @@ def net(top: float, bottom: float) -> Statistic:
     return statistic
 
 
-def mean(low: float = -np.inf, high: float = np.inf) -> Statistic:
+def bounded(value: float, root: float, own: pd.Series, low: float, high: float) -> tuple[float, float]:
+    """Return Wilson's ends of a mean between two limits, from the weights of customers and their summed residuals.
+
+    The answers' part of the greatest variance counts a tenth of an answer at either limit.
+    """
+    m, n = len(own), own.sum() ** 2 / (own**2).sum()
+    p, t = (value - low) / (high - low), stats.t.ppf(0.975, m - 1)
+    variance = (root / own.sum() / (high - low)) ** 2 * n * (m - 1) / m
+    middle = (n * p + 0.1) / (n + 0.2)
+    part = ((n * (variance + p**2) + 0.1) / (n + 0.2) - middle**2) / middle / (1 - middle)
+    base = n * (m - 1) / m / part
+    half = t * np.sqrt(p * (1 - p) / base + (t / (2 * base)) ** 2)
+    ends = ((p + t**2 / (2 * base) + sign * half) / (1 + t**2 / base) for sign in (-1, 1))
+    first, last = (low + (high - low) * end for end in ends)
+    return first, last
+
+
+def mean_score(low: float, high: float) -> Statistic:
     def statistic(rows: pd.DataFrame) -> Figure:
         rows = rows.dropna(subset="x")
         x = rows["x"].astype(float)
-        root, customers = deviation(x - x.mean(), rows)
-        half = stats.t.ppf(0.975, customers - 1) * root / len(x)
-        return Figure(len(x), x.mean(), max(x.mean() - half, low), min(x.mean() + half, high))
+        root, _ = deviation(x - x.mean(), rows)
+        return Figure(len(x), x.mean(), *bounded(x.mean(), root, x.groupby(cluster_of(rows)).size(), low, high))
 
     return statistic
+
+
+def mean_amount(rows: pd.DataFrame) -> Figure:
+    """Return the mean with Hall's t: the skewness of what customers pull on it bends the critical values."""
+    rows = rows.dropna(subset="x")
+    x = rows["x"].astype(float)
+    pulls = (x - x.mean()).groupby(cluster_of(rows)).sum()
+    root, m = deviation(x - x.mean(), rows)
+    g = stats.skew(pulls, bias=False) / np.sqrt(m)
+    t = stats.t.ppf(0.975, m - 1)
+    deviates = (3 / g * (np.cbrt(1 + g * (sign * t - g / 6)) - 1) for sign in (1, -1))
+    return Figure(len(x), x.mean(), *(x.mean() - deviate * root / len(x) for deviate in deviates))
 
 
 def mean_of_nets(rows: pd.DataFrame) -> Figure:
@@ -303,6 +335,8 @@ def revenue(of: str) -> Statistic:
         kept, base = rows[of], rows["start"].sum()
         value = kept.sum() / base
         root, n = deviation(kept - value * rows["start"], rows)
+        if of == "kept":
+            return Figure(n, value, *bounded(value, root, rows["start"], 0, 1))
         half = stats.t.ppf(0.975, n - 1) * root / base
         return Figure(n, value, value - half, value + half)
 
@@ -428,9 +462,9 @@ RECOUNTS: dict[str, tuple[Rows, Statistic]] = {
     "nps": (answers("nps"), net(9, 6)),
     "csat": (answers("csat"), share(4, 5)),
     "csat_top_box": (answers("csat"), share(5)),
-    "csat_mean": (answers("csat"), mean(1, 5)),
-    "ces_v1": (answers("ces_v1"), mean(1, 5)),
-    "ces_v2": (answers("ces_v2"), mean(1, 7)),
+    "csat_mean": (answers("csat"), mean_score(1, 5)),
+    "ces_v1": (answers("ces_v1"), mean_score(1, 5)),
+    "ces_v2": (answers("ces_v2"), mean_score(1, 7)),
     "ces_v2_agree": (answers("ces_v2"), share(5, 6, 7)),
     "success": (answers("success"), net(6, 3)),
     "effort": (answers("effort"), net(6, 3)),
@@ -450,22 +484,22 @@ RECOUNTS: dict[str, tuple[Rows, Statistic]] = {
     "one_contact_resolution": (cases("one"), share(1)),
     "reopen_rate": (cases("reopened"), share(1)),
     "backlog": (backlog, count),
-    "service_cost": (cases("cost"), mean()),
+    "service_cost": (cases("cost"), mean_amount),
     "retention": (customers("retained"), share(1)),
     "logo_churn": (customers("lost"), share(1)),
     "retention_12_months": (tenures, kaplan_meier(365, over=False)),
     "gross_revenue_retention": (customers("kept"), revenue("kept")),
     "net_revenue_retention": (customers("end"), revenue("end")),
     "repeat_purchase_rate": (customers("repeat"), share(1)),
-    "purchase_frequency": (customers("orders"), mean()),
+    "purchase_frequency": (customers("orders"), mean_amount),
     "upsell_rate": (customers("upsell"), share(1)),
     "cross_sell_rate": (customers("cross_sell"), share(1)),
-    "historic_value": (customers("margin"), mean()),
+    "historic_value": (customers("margin"), mean_amount),
     "lifetime_value": (purchase_days, lifetime),
     "conversion": (visits, share(1)),
     "cart_abandonment": (carts, share(0)),
     "enps": (employees, net(9, 6)),
-    "public_rating": (reviews, mean(1, 5)),
+    "public_rating": (reviews, mean_score(1, 5)),
     "net_sentiment": (opinions, net(1, -1)),
 }
 PRECISION = {"lifetime_value": 1e-4}  # of another optimiser on a flat likelihood

@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(scope="session")
 def total(sfo):
     """The total rows of the period, by KPI and question."""
-    estimates = sfo.estimates()
+    estimates = sfo.estimates
     rows = estimates[(estimates.period == "2017-05") & (estimates.segment == "all")]
     return rows.set_index([rows.kpi, rows.question.fillna("")])
 
@@ -64,7 +64,7 @@ def test_missing_answers_are_counted_with_their_reason(sfo, words):
     assert sorted(nps.values()) == [1, 84]
     assert sum(nps.values()) + 2746 == 2831
     by_question = pd.DataFrame(verdict["missing"]).groupby("question").n.sum()
-    answered = sfo.estimates().query("period == '2017-05' and segment == 'all' and kpi == 'item_mean'")
+    answered = sfo.estimates.query("period == '2017-05' and segment == 'all' and kpi == 'item_mean'")
     for row in answered.itertuples():
         assert row.n + by_question.get(row.question, 0) == 2831, row.question
     assert "84" in words
@@ -72,7 +72,7 @@ def test_missing_answers_are_counted_with_their_reason(sfo, words):
 
 def test_segments_add_up(sfo):
     """Levels of a segment, with those not stated, hold all answers of the total unless a group is hidden."""
-    rows = sfo.estimates().query("period == '2017-05' and kpi == 'nps'")
+    rows = sfo.estimates.query("period == '2017-05' and kpi == 'nps'")
     for segment in ("boarding_area", "trip_purpose", "first_time_flyer", "age"):
         levels = rows[rows.segment == segment]
         assert len(levels) >= 3

@@ -130,7 +130,7 @@ def method_of(kpi):
     ways = {
         "adjusted_wald": "adjusted Wald",
         "wilson": "Wilson",
-        "bootstrap": "bootstrap t",
+        "hall": "Hall's t",
         "t": "Taylor linearisation, t" if kpi.cluster or kpi.type == "ratio" else "t",
         "order_statistic": "order statistics",
         "greenwood": "Kaplan-Meier, log-log",

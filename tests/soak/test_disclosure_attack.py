@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.optimize import linprog
 
-from cxreport.config import Base, Project, load_dataset, load_kpis, load_report
+from cxreport.config import Base, Project, Segment, load_dataset, load_kpis, load_report
 from cxreport.measure import measure
 from cxreport.measure.disclosure import SHOWN, SMALL, apply_issued, find_margins, suppress
+from cxreport.measure.published import Published, protect_tables
 from cxreport.periods import Period
 from cxreport.sample import write_sample
 from cxreport.schema import TABLES, TEXT
@@ -487,6 +488,317 @@ def test_no_hidden_group_is_recovered(pack, kpis):
     """Linear programs over all cells of two issues recover nothing from random packs."""
     _, issues, structure = publish_two_issues(pack, kpis)
     assert attack(issues, structure, kpis) == []
+
+
+# --- KPIs on part of the answers of others -------------------------------------------------------
+
+
+class Reader:
+    """What a reader knows of the sizes of groups, hidden or unpublished, as linear constraints on named unknowns."""
+
+    def __init__(self):
+        self.bounds, self.sums, self.hidden = {}, [], set()
+
+    def hides(self, name, low=1, high=UNKNOWN):
+        """Note a group whose row is published without figures, or of which `low` to `high` is known."""
+        self.hidden.add(name)
+        self.bounds[name] = (low, high)
+
+    def adds_up(self, signs, known):
+        """Note that unknowns, counted with signs, add up to what is known."""
+        self.sums.append((signs, known))
+        for name in signs:
+            self.bounds.setdefault(name, (0, UNKNOWN))
+
+    def whole(self, name, parts, total):
+        """Note parts of a whole: `parts` gives their sizes, NaN where they are hidden."""
+        unknown = {(name, part): 1 for part, n in parts.items() if np.isnan(n)}
+        if unknown and not np.isnan(total):
+            self.adds_up(unknown, total - np.nansum(list(parts.values())))
+        for part in unknown:
+            self.hides(part, *self.bounds.get(part, (1, UNKNOWN)))
+
+    def told(self, limit):
+        """Return the hidden groups with fewer than three possible sizes, the unpublished ones that are told small, and
+        the sums of hidden ones that are small themselves.
+        """
+        found = [
+            ("sum", tuple(sorted(signs, key=repr)))
+            for signs, known in self.sums
+            if set(signs) <= self.hidden and set(signs.values()) == {1} and 0 < known < limit
+        ]
+        for name in sorted(self.bounds, key=repr):
+            low, high = self.reach(name)
+            is_small = low > 0 and high < limit
+            if high - low < 2 and (is_small or name in self.hidden):
+                found.append(("base", name))
+        return found
+
+    def reach(self, name):
+        """Return the least and greatest whole size of a group."""
+        linked, sums = {name}, []
+        while more := [each for each in self.sums if each not in sums and linked & set(each[0])]:
+            sums += more
+            linked |= {each for signs, _ in more for each in signs}
+        names = sorted(linked, key=repr)
+        a = [[signs.get(each, 0) for each in names] for signs, _ in sums] or None
+        b = [known for _, known in sums] or None
+        bounds, objective = (
+            [self.bounds[each] for each in names],
+            np.array([each == name for each in names], dtype=float),
+        )
+        ends = []
+        for sign in (1, -1):
+            found = linprog(sign * objective, A_eq=a, b_eq=b, bounds=bounds, method="highs")
+            assert found.status == 0, found.message
+            ends.append(found.x @ objective)
+        return np.ceil(ends[0] - 1e-6), np.floor(ends[1] + 1e-6)
+
+
+WITHIN = {"all three": ["a", "b", "c"], "a": ["a"], "b": ["b"], "c": ["c"], "a and b": ["a", "b"]}
+
+
+def draw_counts(random, named):
+    """Draw rows of KPIs of which some hold the answers of others, by region and plan."""
+    n = int(random.integers(60, 900))
+    answers = pd.DataFrame({"metric": drawn(["a", "b", "c"], n, random), "region": drawn(REGIONS, n, random)})
+    answers["plan"] = drawn(["basic", "plus"], n, random)
+    rows = []
+    for kpi in named:
+        counted = answers[answers["metric"].isin(WITHIN[kpi])]
+        rows.append((kpi, "all", "all", len(counted)))
+        rows += [
+            (kpi, segment, *item) for segment in ("region", "plan") for item in counted[segment].value_counts().items()
+        ]
+    table = pd.DataFrame(rows, columns=["kpi", *CELL, "n"])
+    return table[table["n"] > 0].assign(question="", period="2026-09", period_kind="month", value=1.0)
+
+
+def ties_of(n):
+    """Yield what adds up to nothing, with signs: levels to totals, and KPIs with what they leave to wider ones."""
+    for kpi, segment in sorted({(kpi, segment) for kpi, segment, _ in n if segment != "all"}):
+        yield {(kpi, "all", "all"): -1} | {name: 1 for name in n if name[:2] == (kpi, segment)}
+    names = sorted({kpi for kpi, *_ in n})
+    for whole, size in product(names, (1, 2, 3)):
+        for parts in combinations([name for name in names if name != whole], size):
+            held = [one for part in parts for one in WITHIN[part]]
+            if len(set(held)) < len(held) or not set(held) <= set(WITHIN[whole]):
+                continue
+            for cell in sorted({name[1:] for name in n if name[0] == whole}):
+                rest = {(("rest of", whole, parts), cell): 1} if set(held) < set(WITHIN[whole]) else {}
+                yield {(whole, *cell): -1} | {(part, *cell): 1 for part in parts if (part, *cell) in n} | rest
+
+
+def attack_counts(issue, limit):
+    """Return what the bases of KPIs tell of each other's hidden ones and of the answers that they do not share."""
+    reader = Reader()
+    n = {tuple(row[:3]): row[3] for row in issue[["kpi", *CELL, "n"]].itertuples(index=False)}
+    small = {tuple(row) for row in issue.loc[issue["suppressed"] == SMALL, ["kpi", *CELL]].itertuples(index=False)}
+    for name in [name for name, size in n.items() if np.isnan(size)]:
+        reader.hides(name, 1, limit - 1 if name in small else UNKNOWN)
+    for signs in ties_of(n):
+        known = sum(sign * n[name] for name, sign in signs.items() if not np.isnan(n.get(name, np.nan)))
+        unknown = {name: sign for name, sign in signs.items() if np.isnan(n.get(name, np.nan))}
+        if unknown:
+            flip = -1 if max(unknown.values()) < 0 else 1
+            reader.adds_up({name: flip * sign for name, sign in unknown.items()}, -flip * known)
+    return reader.told(limit)
+
+
+@pytest.mark.parametrize(
+    "pack", [pack if pack < 4 else pytest.param(pack, marks=pytest.mark.soak) for pack in range(100)]
+)
+def test_kpis_on_part_of_the_answers_of_others_give_nothing_away(pack, kpis):
+    """Linear programs over the bases of nested KPIs recover nothing; hiding small bases alone does not do."""
+    named = [["all three", "a"], ["all three", "a", "b", "c"], list(WITHIN), ["all three", "a and b"]][pack % 4]
+    nested = {name: kpis["nps"].model_copy(update={"id": name, "where": {"metric": WITHIN[name]}}) for name in named}
+    rows = draw_counts(np.random.default_rng([201, pack]), named)
+    assert attack_counts(suppress(rows, nested), 10) == []
+
+
+def test_attack_reads_what_nested_kpis_tell(kpis):
+    """KPIs that are protected one by one give each other away."""
+    told = []
+    for pack in range(6):
+        rows = draw_counts(np.random.default_rng([202, pack]), list(WITHIN))
+        alone = [
+            suppress(part, {name: kpis["nps"].model_copy(update={"id": name})}) for name, part in rows.groupby("kpi")
+        ]
+        told += attack_counts(pd.concat(alone), 10)
+    assert {kind for kind, _ in told} == {"sum", "base"}
+
+
+# --- tables of the analyses ----------------------------------------------------------------------
+
+
+def hide(table, is_small):
+    """Hide rows that are small themselves and nothing else, as each analysis does."""
+    names = {"kpi", "theme", "driver", "place", "stage", "base", "persona", "bin", "column", "level", "other_column"}
+    figures = table.columns.difference([*names, "other_level"])
+    return table.assign(**table[figures].astype(float).mask(is_small), suppressed=np.where(is_small, SMALL, SHOWN))
+
+
+def parts_of(random, total):
+    """Draw sizes of two to six parts, of which some are small."""
+    chances = random.dirichlet(np.full(int(random.integers(2, 7)), 0.7))
+    n = pd.Series(random.multinomial(total, chances)).astype(float)
+    return n[n > 0].reset_index(drop=True)
+
+
+def draw_tables(random, answers, months):
+    """Draw tables of analyses: some of a survey's answers, some of random size; small rows are hidden."""
+    last = answers[answers["period"] == "2026-09"]
+    csat = int((last["metric"] == "csat").sum())
+    comments = csat - int(random.choice([0, 3, 8, min(40, csat - 1)]))
+    themes = pd.DataFrame({"theme": list("abcd"), "n": random.integers(1, max(comments, 2), 4)})
+    themes = themes.assign(kpi="csat", n_without=comments - themes["n"], value_with=0.5, n_sentiment=themes["n"] // 2)
+    themes = themes.assign(sentiment=0.1)
+    asked = last[last["metric"] == "item"].groupby("question").size()
+    complete = max(int(asked.min()) - int(random.choice([0, 4, 30])), 1)
+    drivers = pd.DataFrame(
+        {"kpi": "nps", "driver": asked.index, "n": complete, "performance": 0.5, "quadrant": "x", "note": ""}
+    )
+    reached = np.sort(random.integers(1, random.choice([30, 400]), 4))[::-1]
+    went_on = [int(min(reached[i], random.integers(0, reached[i + 1] + 1))) for i in range(3)] + [0]
+    funnel = pd.DataFrame({"place": range(1, 5), "stage": list("abcd"), "n": reached, "n_continued": went_on})
+    everyone = int(random.integers(12, 60))
+    several = int(random.integers(1, everyone + 1))
+    switching = pd.DataFrame({"base": ["all", "several"], "n": [everyone, several]})
+    switching = switching.assign(n_switched=int(random.integers(0, several + 1)))
+    n = parts_of(random, int(random.integers(40, 400)))
+    personas = pd.DataFrame({"persona": n.index, "n": n, "share": n / n.sum()})
+    traits = pd.DataFrame({"persona": n.index, "feature": "orders", "value": 1.0})
+    judged = parts_of(random, int(random.integers(40, 400)))
+    reliability = pd.DataFrame({"bin": judged.index, "n": judged, "observed": 0.1})
+    searched = answers[(answers["metric"] == "nps") & answers["period"].isin(months)]
+    groups = [(("region", x),) for x in searched["region"].unique()] + [
+        (("region", x), ("channel", y)) for x in searched["region"].unique() for y in searched["channel"].unique()
+    ]
+    rows = []
+    for levels in groups:
+        own = [(searched[column] == level) for column, level in levels]
+        size = int(np.logical_and.reduce(own).sum())
+        others = [len(searched) - size, *((int(one.sum()) - size) for one in own if len(own) > 1)]
+        if size >= 10 and min(others) >= 10 and random.random() < 0.8:
+            pairs = [part for pair in levels for part in pair] + [None, None]
+            rows.append((*pairs[:4], size, size / len(searched)))
+    named = ["column", "level", "other_column", "other_level", "n", "share"]
+    subgroups = pd.DataFrame(rows, columns=named).assign(kpi="nps", suppressed=SHOWN)
+    return {
+        "themes": hide(themes, themes[["n", "n_without"]].min(axis=1) < 10),
+        "drivers": drivers,
+        "funnel": hide(funnel, funnel["n"] < 10),
+        "switching": hide(switching, switching["n"] < 10),
+        "personas": hide(personas, personas["n"] < 10),
+        "persona_traits": traits[(n >= 10).to_numpy()],
+        "churn_reliability": hide(reliability, reliability["n"] < 10),
+        "churn_judgement": pd.DataFrame({"figure": ["auc"], "n": [float(judged.sum())], "value": [0.7]}),
+        "subgroups": subgroups,
+    }
+
+
+def attack_tables(tables, estimates, months, limit=10):
+    """Return what the tables tell together, and beside all estimates, of small groups."""
+    reader = Reader()
+    totals = estimates[(estimates["segment"] == "all") & (estimates["period"] == "2026-09")].set_index(
+        ["kpi", "question"]
+    )
+    themes, drivers = tables["themes"], tables["drivers"]
+    shown = themes[themes["suppressed"] == SHOWN]
+    if len(shown):
+        reader.whole(
+            "comments",
+            {"with": shown["n"].iloc[0] + shown["n_without"].iloc[0], "no comment": np.nan},
+            totals.loc[("csat", ""), "n"],
+        )
+        # Who wrote nothing is no hidden group, but one that may turn out to be small.
+        reader.hidden.discard(("comments", "no comment"))
+        reader.bounds["comments", "no comment"] = (0, UNKNOWN)
+    told = [("sentiment", "themes")] if (themes["n_sentiment"].astype(float) < limit).any() else []
+    for row in drivers[drivers["performance"].notna()].itertuples():
+        left = totals.loc[("item_mean", row.driver), "n"] - row.n
+        told += [("rest", row.driver)] if 0 < left < limit else []
+    for name, key, total in (
+        ("personas", "persona", None),
+        ("churn_reliability", "bin", tables["churn_judgement"]["n"].iloc[0]),
+    ):
+        table = tables[name].assign(n=tables[name]["n"].astype(float))
+        shares = (table["n"] / table["share"].astype(float)).max() if total is None else total
+        reader.whole(name, {(name, part): n for part, n in zip(table[key], table["n"], strict=True)}, shares)
+    seen = set(tables["personas"].query("suppressed == 'no'")["persona"])
+    told += [("traits", persona) for persona in sorted(set(tables["persona_traits"]["persona"]) - seen)]
+    funnel = tables["funnel"].sort_values("place")
+    for place, row in enumerate(funnel.itertuples()):
+        later = funnel.iloc[place + 1 :]
+        hidden = later[later["suppressed"] != SHOWN]
+        if row.suppressed == SHOWN and len(hidden):
+            # Journeys that went on are at a later stage: what the shown ones cannot hold, the hidden ones must.
+            least = row.n_continued - later.loc[later["suppressed"] == SHOWN, "n"].astype(float).sum()
+            told += [("funnel", row.stage)] if least > 0 and limit - 1 - least < 2 else []
+    everyone, several = tables["switching"].to_dict("records")
+    if everyone["suppressed"] == several["suppressed"] == SHOWN:
+        told += [("switching", "one")] if 0 < everyone["n"] - several["n"] < limit else []
+    elif everyone["suppressed"] == SHOWN:
+        told += [("switching", "several")] if limit - 1 - everyone["n_switched"] < 2 else []
+    attack_subgroups(reader, tables["subgroups"], estimates, months)
+    return told + reader.told(limit)
+
+
+def attack_subgroups(reader, table, estimates, months):
+    """Note what the search for groups says of regions and their crossings in all its months."""
+    rows = estimates[(estimates["kpi"] == "nps") & estimates["period"].isin(months)]
+    n = {(row.period, row.segment, row.level): row.n for row in rows.itertuples()}
+    for period in months:
+        parts = {name: size for name, size in n.items() if name[:2] == (period, "region")}
+        unknown = {name: 1 for name, size in parts.items() if np.isnan(size)}
+        reader.hidden |= set(unknown)
+        if unknown and not np.isnan(total := n[period, "all", "all"]):
+            reader.adds_up(unknown, total - np.nansum(list(parts.values())))
+    shown = table[table["suppressed"] == SHOWN]
+    for region in sorted({level for _, segment, level in n if segment == "region"}):
+        own = shown[shown["level"] == region]
+        alone, crossed_n = own.loc[own["other_level"].isna(), "n"], own.loc[own["other_level"].notna(), "n"]
+        by_month = {name: size for name, size in n.items() if name[1:] == ("region", region)}
+        unknown = {name: 1 for name, size in by_month.items() if np.isnan(size)}
+        whole = float(alone.iloc[0]) if len(alone) else np.sum(list(by_month.values()))
+        if unknown and len(alone):
+            reader.adds_up(unknown, whole - np.nansum(list(by_month.values())))
+        if len(crossed_n) and not np.isnan(whole):
+            reader.adds_up({("rest of", region): 1}, whole - crossed_n.astype(float).sum())
+
+
+def publish_tables(pack, kpis, root):
+    """Draw a pack with its estimates and its tables, unprotected and protected."""
+    random = np.random.default_rng([203, pack])
+    answers = draw_answers(int(random.integers(150, 900)), random)
+    segments = ["region", "plan", "channel", "stage", "touchpoint"]
+    estimates = protect(tabulate(answers, segments, kpis), kpis, levels_of(answers, segments))
+    months = ["2026-09"] if pack % 2 else ["2026-08", "2026-09"]
+    tables = draw_tables(random, answers, months)
+    report = load_report(Project(root), "monthly")
+    asked = report.analyses.subgroups.model_copy(update={"months": len(months)})
+    report = report.model_copy(update={"analyses": report.analyses.model_copy(update={"subgroups": asked})})
+    named = {name: Segment(id=name, title=name, column=name) for name in segments}
+    published = Published(estimates, report, kpis, named, SEPTEMBER)
+    return tables, protect_tables(tables, published), estimates, months
+
+
+@pytest.mark.parametrize(
+    "pack", [pack if pack < 6 else pytest.param(pack, marks=pytest.mark.soak) for pack in range(200)]
+)
+def test_tables_of_analyses_give_nothing_away(pack, kpis, root):
+    """What a reader puts together from all tables and all estimates tells of no small group."""
+    _, tables, estimates, months = publish_tables(pack, kpis, root)
+    assert attack_tables(tables, estimates, months) == []
+
+
+def test_attack_reads_tables_together(kpis, root):
+    """Tables of which only the small rows are hidden give away groups in every way that the attack knows."""
+    told = []
+    for pack in range(4):
+        tables, _, estimates, months = publish_tables(pack, kpis, root)
+        told += attack_tables(tables, estimates, months)
+    assert {kind for kind, _ in told} == {"sentiment", "rest", "switching", "base", "sum"}
 
 
 # --- measured packs ------------------------------------------------------------------------------

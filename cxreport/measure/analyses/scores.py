@@ -1,0 +1,172 @@
+"""What moves a score: drivers, groups of customers that differ, and themes of comments."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from cxreport.config import (
+    Drivers,
+    Kpi,
+    Subgroups,
+    Themes,
+)
+from cxreport.errors import UsageError
+from cxreport.measure import voice
+from cxreport.measure.analyses.company import (
+    DONE,
+    IMPOSSIBLE,
+    NOTHING,
+    SCALE,
+    Company,
+    Found,
+    collected,
+    hidden_levels,
+    periods_read,
+    without_hidden,
+)
+from cxreport.measure.disclosure import COMPLEMENTARY, SHOWN, SMALL
+from cxreport.measure.discover import CONFIRMED, find_subgroups, members
+from cxreport.measure.drivers import NONE_DETECTABLE, key_drivers
+from cxreport.measure.kpis import joined
+from cxreport.schema import ANALYSES
+
+# Fewer complete responses than these make drivers look back over three months.
+_RESPONSES_FOR_DRIVERS = 300
+_MONTHS_FOR_DRIVERS = 3
+
+
+def make_drivers(company: Company, settings: Drivers) -> Found:
+    """Put the drivers' scores of a response beside the KPI's; one month, or three where it has few responses."""
+    kpi = company.kpis[settings.kpi]
+    for months in (1, _MONTHS_FOR_DRIVERS):
+        responses = _side_by_side(company, kpi, settings.metrics, months)
+        if len(responses.dropna(subset=["outcome", *settings.metrics])) >= _RESPONSES_FOR_DRIVERS:
+            break
+    is_known = responses["customer_id"].notna().any()
+    table = key_drivers(
+        responses,
+        "outcome",
+        settings.metrics,
+        confidence=company.confidence,
+        cluster="customer_id" if is_known else None,
+        weight=kpi.weight,
+    ).assign(kpi=kpi.id)
+    window = periods_read(company, months)
+    if table["share"].notna().any():
+        return Found({"drivers": table}, DONE, joined(window, "association, not cause"))
+    reason = table["note"].iloc[0]
+    status = NOTHING if reason == NONE_DETECTABLE else IMPOSSIBLE
+    return Found({"drivers": table}, status, joined(reason, window))
+
+
+def _side_by_side(company: Company, kpi: Kpi, metrics: Sequence[str], months: int) -> pd.DataFrame:
+    """Return one row per response: the KPI's score, and each driver from 0 (worst) to 1; without the unanswered."""
+    about = ["response_id", "customer_id", *([kpi.weight] if kpi.weight else [])]
+    outcome = company.scores(kpi, about, months)
+    is_driver = nw.col("metric").is_in(list(metrics)) | nw.col("question").is_in(list(metrics))
+    asked = company.answers(months).filter(is_driver, ~nw.col("score").is_null())
+    answers = collected(asked.select("response_id", *SCALE))
+    answers["driver"] = answers["question"].where(answers["question"].isin(metrics), answers["metric"])
+    drivers = answers.assign(good=_goodness(answers)).pivot_table(index="response_id", columns="driver", values="good")
+    scores = (
+        outcome.assign(outcome=_upward(outcome))
+        .groupby("response_id")
+        .agg({"outcome": "mean", **dict.fromkeys(about[1:], "first")})
+    )
+    together = scores.join(drivers.reindex(columns=list(metrics)), how="left")
+    together["customer_id"] = together["customer_id"].fillna(pd.Series(together.index, together.index))
+    return together.reset_index()
+
+
+def _upward(answers: pd.DataFrame) -> pd.Series:
+    """Return scores of which the higher one is the better."""
+    turned = answers["scale_low"] + answers["scale_high"] - answers["score"]
+    return answers["score"].where(answers["scale_good"] != "low", turned)
+
+
+def _goodness(answers: pd.DataFrame) -> pd.Series:
+    """Return scores from 0 at the poor end of their scale to 1 at the good one."""
+    return (_upward(answers) - answers["scale_low"]) / (answers["scale_high"] - answers["scale_low"])
+
+
+def make_subgroups(company: Company, settings: Subgroups) -> Found:
+    kpi = company.kpis[settings.kpi]
+    columns = ["response_id", "customer_id", *settings.attributes]
+    answers = company.scores(kpi, columns, settings.months)
+    answers["who"] = answers["customer_id"].fillna(answers["response_id"])
+    found = find_subgroups(
+        answers,
+        "score",
+        settings.attributes,
+        **_classes(kpi),
+        customer="who",
+        confidence=company.confidence,
+        depth=settings.depth,
+        minimum=max(settings.minimum, kpi.minimum_base.suppress),
+    )
+    named = [dict(zip(_LEVELS, [*sum(levels, ()), None, None], strict=False)) for levels in found["levels"]]
+    table = (
+        found.drop(columns="levels").join(pd.DataFrame(named, columns=_LEVELS, index=found.index)).assign(kpi=kpi.id)
+    )
+    hidden = hidden_levels(company, kpi)
+    crosses = [any(pair in hidden for pair in levels) for levels in found["levels"]]
+    table["suppressed"] = np.where(crosses, COMPLEMENTARY, SHOWN)
+    is_confirmed = (found["status"] == CONFIRMED).to_numpy(dtype=bool) & ~np.array(crosses, dtype=bool)
+    customers = [
+        pd.DataFrame({"description": row["description"], "customer_id": members(answers, row)})
+        for _, row in found[is_confirmed].iterrows()
+    ]
+    tested = f"{found.attrs['n_tested']} groups tested, {is_confirmed.sum()} confirmed on customers held back"
+    return Found(
+        {"subgroups": without_hidden(table, _SUBGROUP_FIGURES)},
+        DONE if is_confirmed.any() else NOTHING,
+        joined(tested, periods_read(company, settings.months)),
+        {"subgroups": pd.concat(customers)} if customers else {},
+    )
+
+
+_LEVELS = ["column", "level", "other_column", "other_level"]
+_SUBGROUP_FIGURES = [
+    *("n", "share", "n_held_back", "value", "rest_value", "difference", "ci_low", "ci_high", "p_value", "q_value"),
+    *("discovery_p_value", "discovery_q_value", "direction", "status"),
+]
+
+
+def _classes(kpi: Kpi) -> dict[str, Any]:
+    return {"kind": kpi.type, "top": kpi.top, "bottom": kpi.bottom}
+
+
+def make_themes(company: Company, settings: Themes) -> Found:
+    kpi = company.kpis[settings.kpi]
+    since = pd.Timestamp(company.period.bounds(company.dataset.time_zone)[0])
+    written = company.rows("responses", ["response_id", "customer_id", "language", "comment"], since)
+    scores = company.scores(kpi, ["response_id"])
+    comments = written[written["comment"].fillna("").str.strip() != ""].merge(scores, on="response_id")
+    comments = comments.sort_values(["response_id", "question"], ignore_index=True)
+    comments["who"] = comments["customer_id"].fillna(comments["response_id"])
+    if len(comments) < kpi.minimum_base.suppress:
+        raise UsageError(
+            found=f"fewer than {kpi.minimum_base.suppress} comments with a score of `{kpi.id}`",
+            expected=f"at least {kpi.minimum_base.suppress}",
+            do="choose a KPI that is asked beside the comment",
+        )
+    flags = voice.themes(comments["comment"], settings.dictionary)
+    impact = voice.theme_impact(comments, "score", flags, **_classes(kpi), confidence=company.confidence, cluster="who")
+    feeling = voice.sentiment(comments["comment"], language=comments["language"].fillna(""))
+    felt = [feeling[flags[theme]] for theme in impact["theme"]]
+    table = impact.assign(
+        kpi=kpi.id, sentiment=[each.mean() for each in felt], n_sentiment=[each.count() for each in felt]
+    )
+    is_small = table[["n", "n_without"]].min(axis=1) < kpi.minimum_base.suppress
+    table["suppressed"] = table["suppressed"].mask(is_small, SMALL)
+    table["sentiment"] = table["sentiment"].mask(table["n_sentiment"] < kpi.minimum_base.suppress)
+    figures = [
+        name for name in ANALYSES["themes"].names if name not in {"kpi", "theme", "suppressed", "note", "method"}
+    ]
+    masked = without_hidden(table, figures)
+    some = masked["q_value"].lt(1 - company.confidence).any()
+    note = f"{len(comments):,} comments with a score; association, not cause"
+    return Found({"themes": masked}, DONE if some else NOTHING, note)

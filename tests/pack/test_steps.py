@@ -1,0 +1,53 @@
+"""The steps behind a small issue: each leaves what the run left, alone, again or as a bare notebook."""
+
+import hashlib
+import shlex
+import shutil
+
+import pytest
+
+from cxreport.config import Project
+
+
+def tables(project):
+    """Return the hash of every table and verdict below `data/`."""
+    files = [path for kind in ("*.parquet", "verdict.json") for path in (project.root / "data").rglob(kind)]
+    assert len(files) > 30
+    return {path.relative_to(project.root): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
+
+
+@pytest.fixture(scope="module")
+def project(small, tmp_path_factory):
+    """A copy of the small company in which steps may write."""
+    return Project(shutil.copytree(small.project.root, tmp_path_factory.mktemp("steps") / "project", symlinks=True))
+
+
+def test_readme_run_ends_with_the_two_paths(small):
+    """The run that the README names, with a period and a renderer, publishes an issue."""
+    assert [line.rsplit("/", 1)[1] for line in small.stdout.splitlines()] == ["report.html", "report.pdf"]
+    assert small.html.is_file()
+    assert small.pdf.read_bytes().startswith(b"%PDF")
+
+
+def test_readme_opens_the_issue(small, readme, run):
+    """The README's `cxreport open` prints the page."""
+    [command] = [line for line in readme if line.startswith("cxreport open ")]
+    assert small.project.root / run(small.project, command).strip() == small.html
+
+
+def test_every_readme_command_is_run_somewhere(readme):
+    """Steps and Papermill in the second pack, run and open here, make expanded: no other command is promised."""
+    known = ("make", "cxreport", "papermill")
+    assert {shlex.split(line)[0] for line in readme} == set(known)
+    steps = [shlex.split(line)[1] for line in readme if line.startswith("cxreport ")]
+    assert steps == ["sample", "ingest", "validate", "measure", "run", "open"]
+
+
+@pytest.mark.parametrize("name", ["10_validate", "20_measure"])
+def test_prepare_notebook_runs_with_its_defaults_and_changes_nothing(small, project, run, name):
+    """A prepare notebook run by Papermill alone, without parameters, writes the same tables again."""
+    written = project.accepted("sample") if name == "10_validate" else project.measured("monthly", small.period)
+    before = {path: path.stat().st_mtime_ns for path in written.rglob("*.parquet")}
+    run(project, f"papermill notebooks/{name}.ipynb out.ipynb")
+    assert all(path.stat().st_mtime_ns > time for path, time in before.items())
+    assert tables(project) == tables(small.project)
