@@ -30,6 +30,8 @@ class Delivery:
         What was left out, and why; no data.
     identities
         What it says of who customers are.
+    questions
+        The titles of its questions, by id.
     """
 
     tables: Tables
@@ -37,6 +39,7 @@ class Delivery:
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
     identities: Identities = field(default_factory=Identities)
+    questions: dict[str, str] = field(default_factory=dict)
 
 
 class Adapter(ABC):
@@ -86,7 +89,10 @@ class Adapter(ABC):
             raise UnreadableFileError("nothing says what its columns mean; place them in a mapping of the feed")
         tables = self.refine(build_tables(records, whole, context), records)
         notes = (*records.notes, *_left_out(whole, tables, records.rows))
-        return Delivery(tables, records.rows, records.header, notes, identities(whole, records, tables, context))
+        asked = set(tables["answers"]["question"]) if "answers" in tables else set()
+        questions = {name: title for name, title in whole.titles.items() if name in asked}
+        found = identities(whole, records, tables, context)
+        return Delivery(tables, records.rows, records.header, notes, found, questions)
 
 
 def _left_out(mapping: Mapping, tables: Tables, rows: int) -> Iterator[str]:

@@ -52,8 +52,8 @@ _CARD_DIGITS = 16
 _LONGEST_NAME = 80
 _DIGITS_OF_DATA = 5  # a name with so many is a value
 
-# Quick looks that spare most texts the slow ones; the last two for Arrow, whose own \d are only 0 to 9: the first of them
-# is a single pass, and few texts are left for the second.
+# Quick looks that spare most texts the slow ones; the last two are for Arrow, whose own \d are only 0 to 9, and the first
+# of them leaves few texts to the second.
 _HAS_LINK = re.compile(r"/|www\.", re.IGNORECASE)
 _HAS_AT = re.compile(r"[@\uff20]")
 _HAS_DIGITS = re.compile(r"(?:\d\D*){7}|[A-Z]{2}\d{2}", re.IGNORECASE)

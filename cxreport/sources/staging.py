@@ -121,13 +121,20 @@ def last_complete_month(project: Project, dataset: Dataset, as_of: date | None =
 
 
 def question_titles(project: Project, dataset: Dataset) -> dict[str, str]:
-    """Return question id to title, from the mappings of all feeds in their order; raises `DefinitionError`."""
-    return {
-        question: title
-        for reader in _readers(project, dataset)
-        if reader.mapping is not None
-        for question, title in reader.mapping.titles.items()
-    }
+    """Return question id to title, from the mappings of all feeds in their order; raises `DefinitionError`.
+
+    Questions that a tool asks by itself follow, once they are staged.
+    """
+    titles: list[dict[str, str]] = [
+        reader.mapping.titles for reader in _readers(project, dataset) if reader.mapping is not None
+    ]
+    path = project.staged(dataset.id) / FEEDS_FILE
+    feeds = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    titles += [about.get("questions", {}) for about in feeds.values()]
+    merged: dict[str, str] = {}
+    for found in titles:
+        merged |= {question: title for question, title in found.items() if question not in merged}
+    return merged
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -326,6 +333,7 @@ class _Fed:
             "columns": sorted({column for file in described for column in file["columns"]}),
             "customers": dict(self._customers),
             "files": described,
+            "questions": {name: title for file in self._files for name, title in file.delivery.questions.items()},
             "rows": sum(file.delivery.rows for file in self._files),
             "scrubbed": dict(self._scrubbed),
         }

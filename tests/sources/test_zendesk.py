@@ -6,6 +6,7 @@ import json
 import pandas as pd
 import pytest
 
+from cxreport import sources
 from cxreport.errors import GateError
 
 # All columns of the account export, with one ticket.
@@ -161,7 +162,7 @@ def test_only_good_and_bad_are_ratings(company) -> None:
     company.ingest(MAPPED)
     answers, responses = company.staged("answers"), company.staged("responses")
     assert answers["score"].tolist() == [1, 0, 1]
-    assert set(answers["metric"]) == {"csat"}
+    assert set(answers["metric"]) == {"item"}
     assert (answers["scale_low"].max(), answers["scale_high"].min()) == (0, 1)
     assert responses["response_id"].tolist() == ["zendesk-0", "zendesk-1", "zendesk-4"]
     assert (set(responses["customer_id"]), set(responses["channel"])) == ({"C1"}, {"web"})
@@ -188,6 +189,7 @@ def test_a_feed_may_leave_ratings_out(company) -> None:
     company.ingest(MAPPED)
     assert len(company.staged("tickets")) == 1
     assert len(company.staged("responses")) == 0
+    assert sources.question_titles(company.project, company.dataset(MAPPED)) == {}
 
 
 def test_an_unknown_rating_is_found_out(company) -> None:
@@ -361,3 +363,11 @@ def test_a_file_of_another_tool_is_named_as_such(company) -> None:
     assert caught.value.found == (
         "feed `tickets`, tickets.csv: the file looks like an export for the adapter `salesforce`, not `zendesk`"
     )
+
+
+def test_the_tool_s_own_question_has_a_title_once_it_is_staged(company) -> None:
+    """A report can name a question that no mapping names."""
+    company.deliver("tickets.csv", export({"Satisfaction Score": "Good"}))
+    company.ingest(FEED)
+    titles = sources.question_titles(company.project, company.dataset(FEED))
+    assert titles == {"ticket_satisfaction": "How would you rate the support you received?"}

@@ -245,13 +245,16 @@ def _offered(records: Records) -> Records:
 
 
 def _battery(records: Records) -> Battery:
-    """Return the question that tickets are rated by: stars where the account uses them, else good or bad."""
+    """Return the question that tickets are rated by: stars where the account uses them, else good or bad.
+
+    Good or bad is an item, not `csat`: it has two points where the scores of a survey have five.
+    """
     title = "How would you rate the support you received?"
     if records.text(_RATING).isin(_STARS).any():
         question = {"ticket_stars": Question(column=_RATING, title=title)}
         return Battery(metric="csat", scale=Scale(low=1, high=5, good="high"), questions=question)
     question = {"ticket_satisfaction": Question(column=_RATING, title=title)}
-    return Battery(metric="csat", scale=Scale(low=0, high=1, good="high"), labels=_GOOD_OR_BAD, questions=question)
+    return Battery(metric="item", scale=Scale(low=0, high=1, good="high"), labels=_GOOD_OR_BAD, questions=question)
 
 
 def _answers(records: Records) -> list[str]:
