@@ -18,6 +18,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal, Self
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,8 +53,8 @@ _CARD_DIGITS = 16
 _LONGEST_NAME = 80
 _DIGITS_OF_DATA = 5  # a name with so many is a value
 
-# Quick looks that spare most texts the slow ones; the last two are for Arrow, whose own \d are only 0 to 9, and the first
-# of them leaves few texts to the second.
+# Quick looks that spare most texts the slow ones; the last two are for Arrow, whose own \d are only 0 to 9, and the
+# first of them leaves few texts to the second.
 _HAS_LINK = re.compile(r"/|www\.", re.IGNORECASE)
 _HAS_AT = re.compile(r"[@\uff20]")
 _HAS_DIGITS = re.compile(r"(?:\d\D*){7}|[A-Z]{2}\d{2}", re.IGNORECASE)
@@ -107,9 +108,9 @@ def mask_series(texts: "pd.Series[str]", masked: Callable[[str], str] = mask) ->
         return texts
     codes, distinct = pd.factorize(texts.iloc[suspect])
     found = pd.Series([masked(text) for text in distinct], dtype="str").take(codes)
-    result = texts.copy()
-    result.iloc[suspect] = found.to_numpy()
-    return result
+    is_suspect = np.zeros(len(texts), dtype=bool)
+    is_suspect[suspect] = True
+    return texts.mask(is_suspect, found.set_axis(texts.index[suspect]))
 
 
 def markers(texts: "pd.Series[str]") -> dict[str, int]:
