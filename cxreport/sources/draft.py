@@ -18,6 +18,7 @@ from cxreport.sources.records import Records
 
 _LONGEST_TITLE = 160
 _FEW = 11  # distinct values of a scale: 0 to 10
+_STRAY = 0.01  # of the answers; what is given less often does not make a scale
 _SAMPLE = 20_000  # records that are looked at
 _LONG_TEXT = 40  # characters that the longest of some answers in one's own words have at least
 
@@ -30,7 +31,9 @@ _METRICS: tuple[tuple[re.Pattern[str], Metric], ...] = (
     (re.compile(r"accomplish|achieve|get what|got what|able to|success|resolved", re.IGNORECASE), "success"),
     (re.compile(r"\bfe(?:el|lt)\b|emotion", re.IGNORECASE), "emotion"),
 )
-_STATED_SCALE = re.compile(r"\b([01])\s*(?:-|\u2013|to|bis|through)\s*(5|7|10)\b", re.IGNORECASE)
+_STATED_SCALE = re.compile(
+    r"\b([01])\s*(?:(?:-|\u2013|to|bis|through)\s*|=[^=\d]{1,60})(5|7|10)\b", re.IGNORECASE
+)  # "1 to 5", "1 = bad, 5 = good"
 _DERIVED = re.compile(
     r"group|segment|promoter|detractor|passive|topic|sentiment|categor|score\s*band|weight", re.IGNORECASE
 )
@@ -175,8 +178,10 @@ def _question(records: Records, column: str) -> _Proposed | None:
     scores, unread = values.wholes(_values(records, column))
     if scores.empty or unread.any() or _NO_QUESTION.search(column):
         return None
-    low, high = int(scores.min()), int(scores.max())
-    if low < 0 or high >= _FEW or scores.nunique() > _FEW:
+    given = scores.value_counts(normalize=True)
+    usual = given.index[given >= _STRAY]
+    low, high = int(usual.min()), int(usual.max())
+    if low < 0 or high >= _FEW or len(usual) > _FEW:
         return None
     metric: Metric = next((metric for words, metric in _METRICS if words.search(f"{column} {title}")), "item")
     if metric == "nps":
