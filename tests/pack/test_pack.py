@@ -185,7 +185,7 @@ def test_planted_faults_are_refused_counted_and_footnoted(verdict, page):
     assert verdict["decision"] == "publish with footnotes"
     rejected = {(rule["table"], rule["rule"]): rule["rows"] for rule in verdict["rules"]}
     assert rejected["responses", "answered_within_30_days"] == PLANTED.late_answers
-    assert rejected["responses", "response_id_unique"] == PLANTED.repeated_responses
+    assert rejected["responses", "delivered_again"] == PLANTED.repeated_responses
     outside = [rejected["answers", rule] for rule in ("score_not_below_scale", "score_not_above_scale")]
     assert sum(outside) == len(PLANTED.nps_outside) + len(PLANTED.csat_outside)
     assert str(PLANTED.late_answers) in page
