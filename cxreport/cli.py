@@ -113,7 +113,18 @@ def ingest(
 
 @app.command()
 def validate(
-    project: ProjectOption = None, report: ReportOption = "monthly", period: PeriodOption = "", as_of: AsOfOption = None
+    project: ProjectOption = None,
+    report: ReportOption = "monthly",
+    period: PeriodOption = "",
+    as_of: AsOfOption = None,
+    data_docs: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-docs",
+            metavar="DIR",
+            help="Write Great Expectations' own pages there; opened, they load scripts from the network.",
+        ),
+    ] = None,
 ) -> None:
     """Split the rows into accepted and rejected ones; exit with 1 when the data may not be published."""
     here, definition, dataset = _load(project, report)
@@ -123,7 +134,7 @@ def validate(
     chosen = _period(here, definition, dataset, period, taken)
     with _progress() as tell, reserved(here.output, tell):
         tell(f"Checking the rows up to {chosen}")
-        verdict = validation.validate(here, dataset, chosen, taken)
+        verdict = validation.validate(here, dataset, chosen, taken, data_docs=data_docs)
     for table, count in sorted(verdict.tables.items()):
         typer.echo(
             f"{table:<12} {count.rows_in:>10,} rows {count.accepted:>10,} accepted {count.rejected:>8,} rejected"

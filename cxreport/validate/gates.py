@@ -1,135 +1,133 @@
-"""Gates: rules on whole feeds, run over one row per month of the feed."""
+"""Gates: rules on what was delivered as a whole, run over profiles of files, feeds, questions and numbers."""
 
+from collections import defaultdict
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from cxreport.config import Dataset
-from cxreport.schema import TABLES, TableName
-from cxreport.validate.rows import Calendar, Flags, Judged, known_customers
-from cxreport.validate.suites import Rule, Suites
+from cxreport.schema import TableName
+from cxreport.validate import profiles
+from cxreport.validate.deliveries import profile_files
+from cxreport.validate.rows import Calendar, Judged
+from cxreport.validate.suites import PROFILES, Rule, Suites
 from cxreport.validate.verdict import GateOutcome
+from cxreport.validate.waivers import Waivers
 
-_USUAL_MONTHS = 6  # long enough for a stable median, short enough to follow growth
-_USUAL_LEAST = 3
-_WORDS = {  # how a number is written, and what follows one and several
+# How a measure is written, and what follows one and several.
+_WORDS = {
     "n_rows": ("{:,.0f}", "row", "rows"),
-    "share_of_usual": ("{:.0%}", "of the rows of a usual month", "of the rows of a usual month"),
-    "days_covered_share": ("{:.0%}", "of the days of the month", "of the days of the month"),
-    "accepted_share": ("{:.1%}", "accepted rows", "accepted rows"),
-    "known_customer_share": ("{:.1%}", "rows of known customers", "rows of known customers"),
-    "period": ("{}", "", ""),
-    "": ("{:,.0f}", "month since the first delivery", "months since the first delivery"),
+    "share_of_usual": ("{:.0%}", "of the rows of a usual month"),
+    "days_covered_share": ("{:.0%}", "of the days of the month"),
+    "accepted_share": ("{:.1%}", "accepted rows"),
+    "known_customer_share": ("{:.1%}", "rows of known customers"),
+    "period": ("{}", ""),
+    "columns_added": ("{:.0f}", "column that no file before had", "columns that no file before had"),
+    "columns_gone": ("{:.0f}", "column fewer than the files before", "columns fewer than the files before"),
+    "columns_renamed": ("{:.0f}", "column under another name", "columns under other names"),
+    "columns_moved": ("{:.0f}", "change of the columns' order", "changes of the columns' order"),
+    "header_rows": ("{:.0f}", "header among the records", "headers among the records"),
+    "known_keys_share": ("{:.1%}", "records that stand in files before"),
+    "more_months": ("{:.0f}", "month more than usual", "months more than usual"),
+    "early_days_share": ("{:.0%}", "of the dates on days that could be months"),
+    "mojibake_share": ("{:.1%}", "of the texts beyond ASCII in a wrong encoding"),
+    "last_record_short": ("{:.0f}", "last record cut off", "last records cut off"),
+    "survey_columns_added": ("{:.0f}", "new column of a survey", "new columns of a survey"),
+    "months_missing": ("{:.0f}", "month without rows in the year before", "months without rows in the year before"),
+    "answers_known_share": ("{:.1%}", "of the answered invitations with a delivered answer"),
+    "damaged_ids_share": ("{:.1%}", "of the rows with an id that a spreadsheet turned into a number"),
+    "ids_filled_moved": ("{:+.0%}", "of the cells filled in, beyond chance"),
+    "filled_moved": ("{:+.0%}", "of the cells filled in, beyond chance"),
+    "hours_moved": (
+        "{:.0f}",
+        "hour between its times of day and the usual ones",
+        "hours between its times of day and the usual ones",
+    ),
+    "straight_jump": ("{:.0%}", "more responses than usual with one score all along, beyond chance"),
+    "response_rate_of_usual": ("{:.0%}", "of the usual response rate, beyond chance"),
+    "option_jump": ("{:.0%}", "of the answers on another option than usual, beyond chance"),
+    "flipped_gain": ("{:.0%}", "of the answers back in place when the scale is turned round"),
+    "shifted_gain": ("{:.0%}", "of the answers back in place when the scale is moved by one"),
+    "absent_share": ("{:.0%}", "of the usual answers on options that nobody chose"),
+    "n_options": ("{:.0f}", "different answer", "different answers"),
+    "missing_jump": ("{:.0%}", "more missing answers than usual, beyond chance"),
+    "outside_share": ("{:.0%}", "of the answers outside the scale"),
+    "mean_moved": ("{:.0%}", "of the scale between the mean and the usual one, beyond chance"),
+    "times_usual": ("{:.2f}", "times the usual size, beyond chance"),
+    "beyond_usual_share": ("{:.0%}", "of the values outside the usual range, beyond chance"),
+    "whole_jump": ("{:.0%}", "more whole numbers than usual, beyond chance"),
+    "new_share": ("{:.0%}", "of the rows with a code that was never met before"),
 }
 
 
 def judge_feeds(
-    dataset: Dataset, judged: Mapping[TableName, Judged], calendar: Calendar, suites: Suites
+    dataset: Dataset,
+    described: Mapping[str, Any],
+    judged: Mapping[TableName, Judged],
+    calendar: Calendar,
+    *,
+    suites: Suites,
+    waivers: Waivers,
 ) -> dict[int, list[GateOutcome]]:
     """Return the outcomes of all gates by month number, feeds in the order of the dataset.
 
-    A measure that is empty in a month, such as the usual month of a feed without history, has no outcome there.
+    A measure that is empty, such as the usual month of a feed without history, has no outcome. `described` is what
+    ingestion wrote about the files.
     """
-    outcomes: dict[int, list[GateOutcome]] = {}
-    # A short list of customers matters only where answers take their segments from it.
-    customers = judged.get("customers") if dataset.segments_from_customers else None
-    for feed in dataset.feeds:
-        profile = profile_feed(feed.id, judged, calendar, customers=customers)
-        rules = suites.of_feed(feed.id)
-        findings = suites.run(rules, profile, calendar.as_of_end)
-        for rule in rules:
-            if not rule.columns:
-                failed = rule.id in findings.failed
-                outcomes.setdefault(calendar.reported, []).append(_outcome(feed.id, rule, len(profile), failed))
-                continue
-            broken = set(findings.rows[rule.id])
-            for position, (month, value) in enumerate(zip(profile.index, profile[rule.columns[0]], strict=True)):
-                if pd.notna(value):
-                    outcomes.setdefault(month, []).append(_outcome(feed.id, rule, value, position in broken))
-    return outcomes
-
-
-def profile_feed(
-    feed: str, judged: Mapping[TableName, Judged], calendar: Calendar, *, customers: Judged | None = None
-) -> pd.DataFrame:
-    """Measure a feed: one row per month from its first delivery to the reported month, by month number.
-
-    Columns: `period`; `n_rows`, the accepted rows; `share_of_usual`, these over their median in up to six months
-    before, empty with fewer than three; `days_covered_share`, the share (0-1) of the month's days with at least one of
-    them; `accepted_share`, their share (0-1) of the delivered rows, empty without any; `known_customer_share`, the
-    share (0-1) of accepted rows with a customer that stands in the accepted `customers`, empty without such rows or
-    list. A feed of a table without dates has the reported month, without usual month and days; one that never
-    delivered has no row at all. Answers are not counted, because their responses are.
-    """
-    of_feed = {name: table.feeds == feed for name, table in judged.items() if not TABLES[name].parent}
-    delivered = [name for name, chosen in of_feed.items() if chosen.any()]
-    dated = [name for name in delivered if TABLES[name].dated_by]
-    parts = [_rows(name, judged[name], of_feed[name], customers) for name in dated or delivered]
-    if not parts:
-        return _framed([], {})
-    rows = pd.concat(parts, ignore_index=True)
-    return _profile(rows, calendar) if dated else _framed([calendar.reported], _counts(rows, [calendar.reported]))
-
-
-def _rows(name: TableName, table: Judged, of_feed: Flags, customers: Judged | None) -> pd.DataFrame:
-    """Return what a profile counts of each row: month, instant, whether accepted, whether its customer is known."""
-    frame, by = table.frame[of_feed], TABLES[name].dated_by
-    with_customer = customers is not None and name != "customers" and "customer_id" in frame
-    return pd.DataFrame(
-        {
-            "month": table.months[of_feed],
-            "at": frame[by] if by else pd.NaT,
-            "accepted": ~table.rejected[of_feed],
-            "known": known_customers(frame["customer_id"], customers) if with_customer else np.nan,
-        },
-        index=frame.index,
-    )
-
-
-def _profile(rows: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
-    is_dated = calendar.is_dated(rows["at"])
-    if not is_dated.any():
-        return _framed([], {})
-    months = list(range(int(rows.loc[is_dated, "month"].min()), calendar.reported + 1))
-    counts = _counts(rows, months)
-    n_rows = counts["n_rows"]
-    usual = n_rows.shift(1).rolling(_USUAL_MONTHS, min_periods=_USUAL_LEAST).median()
-    kept = rows[is_dated & rows["accepted"]]
-    days = calendar.days(kept["at"]).groupby(kept["month"]).nunique().reindex(months, fill_value=0)
-    lengths = [(period.end - period.start).days for period in map(calendar.month, months)]
-    return _framed(
-        months, counts | {"share_of_usual": n_rows / usual.mask(usual == 0), "days_covered_share": days / lengths}
-    )
-
-
-def _counts(rows: pd.DataFrame, months: list[int]) -> dict[str, pd.Series]:
-    """Return the measures that need no dates, by month number."""
-    accepted = rows[rows["accepted"]].groupby("month")
+    framed = {name: frame for name, frame in _profiles(dataset, described, judged, calendar).items() if len(frame)}
+    # All rules are evaluated in one go: of Great Expectations' work, most is done per call and per rule.
+    whole = pd.concat([frame.assign(profile=name) for name, frame in framed.items()], ignore_index=True)
+    whole["period"] = [Calendar.month(month).id for month in whole["month"]]
+    places = {feed.id: place for place, feed in enumerate(dataset.feeds)}
+    rules = [(name, feed, rule) for name in framed for feed in places for rule in suites.of_feed(feed, name)]
+    broken = suites.run([rule for *_, rule in rules], whole, calendar.as_of_end, "gates")
+    positions = whole.groupby(["feed", "profile"]).indices
+    outcomes: dict[int, list[tuple[int, GateOutcome]]] = defaultdict(list)
+    for (name, feed, rule), found in zip(rules, broken, strict=True):
+        failed = set(found.tolist())
+        values, things, months = (whole[column].to_numpy() for column in (rule.columns[0], "thing", "month"))
+        for at in positions.get((feed, name), ()):
+            if pd.notna(values[at]):
+                waived = waivers.waiver(rule.id, Calendar.month(months[at]), feed=feed)
+                outcome = _outcome(
+                    feed, str(things[at]), waived.applied_to(rule) if waived else rule, values[at], at in failed
+                )
+                outcomes[int(months[at])].append((places[feed], outcome))
     return {
-        "n_rows": accepted.size().reindex(months, fill_value=0).astype("float64"),
-        "accepted_share": rows.groupby("month")["accepted"].mean().reindex(months),
-        "known_customer_share": accepted["known"].mean().reindex(months),
+        month: [outcome for _, outcome in sorted(found, key=lambda item: item[0])] for month, found in outcomes.items()
     }
 
 
-def _framed(months: list[int], measures: Mapping[str, pd.Series]) -> pd.DataFrame:
-    columns = {name: measures.get(name, np.nan) for name in _WORDS if name not in {"period", ""}}
-    profile = pd.DataFrame(columns, index=months, dtype="float64")
-    profile.insert(0, "period", pd.Series([Calendar.month(month).id for month in months], index=months, dtype="str"))
-    return profile
+def _profiles(
+    dataset: Dataset, described: Mapping[str, Any], judged: Mapping[TableName, Judged], calendar: Calendar
+) -> dict[str, pd.DataFrame]:
+    # A short list of customers matters only where answers take their segments from it.
+    customers = judged.get("customers") if dataset.segments_from_customers else None
+    feeds = [profiles.profile_feed(feed.id, judged, calendar, customers=customers) for feed in dataset.feeds]
+    known = {feed.id for feed in dataset.feeds}
+    framed = (
+        pd.concat(feeds, ignore_index=True),
+        profile_files(described, judged, calendar),
+        profiles.profile_months(judged, calendar),
+        profiles.profile_questions(judged, calendar),
+        profiles.profile_numbers(judged, calendar),
+        profiles.profile_levels(judged, calendar),
+    )
+    return {name: frame[frame["feed"].isin(known)] for name, frame in zip(PROFILES, framed, strict=True)}
 
 
-def _outcome(feed: str, rule: Rule, value: float | str, failed: bool) -> GateOutcome:
+def _outcome(feed: str, thing: str, rule: Rule, value: float | str, failed: bool) -> GateOutcome:
     outcome: Literal["passed", "noted", "stopped"] = "passed"
     if failed:
         outcome = "stopped" if rule.severity == "critical" else "noted"
-    column = rule.columns[0] if rule.columns else ""
+    column = rule.columns[0]
     return GateOutcome(
         feed=feed,
+        thing=thing,
         rule=rule.id,
         severity=rule.severity,
+        page=rule.page,
         found=_said(column, value),
         expected=_expected(column, rule),
         outcome=outcome,
@@ -148,6 +146,6 @@ def _expected(column: str, rule: Rule) -> str:
 
 
 def _said(column: str, value: float | str) -> str:
-    number, one, many = _WORDS[column]
+    number, one, *many = _WORDS[column]
     text = number.format(value)
-    return f"{text} {one if text == '1' else many}".strip()
+    return f"{text} {one if text == '1' or not many else many[0]}".strip()

@@ -2,7 +2,9 @@
 
 Some rules need what no single cell holds. These columns exist only while the suites run:
 
-- `check_repeat`, all tables: 1 for the first delivery of a key, 2 for the second, and so on; empty without a key
+- `check_repeat`, all tables: 1 for the delivery of a key that counts, 2 for the next, and so on; empty without a key
+- `check_delivered_again`, all tables: 1 for a copy of a row with the same content, else 0
+- `check_superseded`, all tables: 1 for a copy of a row that a newer delivery changed, else 0
 - `check_customers`, all tables with `customer_id`: 1 when `customers` accepted that customer, else 0; empty without one
 - `check_cells_unread`, responses: 1 when a cell could not be read, else 0
 - `check_not_real`, responses: 1 for a preview, a test or an unfinished survey, else 0
@@ -26,7 +28,9 @@ import pandas as pd
 
 from cxreport.periods import Period
 from cxreport.schema import TABLES, TableName
-from cxreport.validate.suites import Rule, Suites
+from cxreport.sources.identity import DELIVERED_AGAIN, SUPERSEDED, is_copy
+from cxreport.validate.suites import EARLIEST, Rule, Suites
+from cxreport.validate.waivers import Waivers
 
 Flags = npt.NDArray[np.bool_]
 _DAY = 86_400  # seconds
@@ -58,11 +62,11 @@ class Calendar:
         return datetime.combine(day_after, time(), ZoneInfo(self.time_zone)).astimezone(UTC)
 
     def is_dated(self, instants: pd.Series) -> pd.Series:
-        """Return which instants are there and not after the day of the export."""
-        return instants.lt(self.as_of_end)
+        """Return which instants are there and possible: not before 2000, and not after the day of the export."""
+        return instants.lt(self.as_of_end) & instants.ge(EARLIEST)
 
     def months(self, instants: pd.Series) -> pd.Series:
-        """Return month numbers; rows whose date is missing or in the future count to the reported month."""
+        """Return month numbers; rows whose date is missing or impossible count to the reported month."""
         local = instants.dt.tz_convert(self.time_zone).dt
         numbers: pd.Series = local.year * 12 + local.month - 1
         return numbers.where(self.is_dated(instants), self.reported).astype("int64")
@@ -82,7 +86,8 @@ class Calendar:
 class Judged:
     """The rows of a table up to the reported month, in delivered order, and what each rule says of them.
 
-    `broken` and `checked` have one line per rule and one column per row; `months` holds month numbers.
+    `broken`, `checked` and `excused` have one line per rule and one column per row; `months` holds month numbers. A row
+    is excused where a waiver makes a rule one that is only listed.
     """
 
     table: TableName
@@ -91,6 +96,7 @@ class Judged:
     rules: list[Rule]
     broken: Flags
     checked: Flags
+    excused: Flags
     left_out: int
 
     @property
@@ -101,7 +107,16 @@ class Judged:
     @cached_property
     def rejected(self) -> Flags:
         """Which rows are rejected."""
-        return np.asarray(self.broken[self.rejecting].any(axis=0), dtype=np.bool_)
+        return np.asarray(self._refusing[self.rejecting].any(axis=0), dtype=np.bool_)
+
+    @cached_property
+    def _refusing(self) -> Flags:
+        return np.asarray(self.broken & ~self.excused, dtype=np.bool_)
+
+    @cached_property
+    def set_aside(self) -> Flags:
+        """Which rows are copies that do not count, and are judged by no other rule."""
+        return np.asarray(self.broken[[rule.sets_aside for rule in self.rules]].any(axis=0), dtype=np.bool_)
 
     @cached_property
     def feeds(self) -> npt.NDArray[np.object_]:
@@ -112,7 +127,9 @@ class Judged:
     def rejections(self, chosen: Flags) -> pd.DataFrame:
         """Return the chosen rows that are rejected, as `schema.REJECTED`: no cell but key and place is kept."""
         rows = np.flatnonzero(chosen & self.rejected)
-        names = [[self.rules[position].id for position in self.rejecting if self.broken[position, row]] for row in rows]
+        names = [
+            [self.rules[position].id for position in self.rejecting if self._refusing[position, row]] for row in rows
+        ]
         severities = {rule.id: rule.severity for rule in self.rules}
         frame = self.frame.iloc[rows]
         return pd.DataFrame(
@@ -133,6 +150,8 @@ def judge(
     earlier: Mapping[TableName, Judged],
     calendar: Calendar,
     suites: Suites,
+    *,
+    waivers: Waivers,
 ) -> Judged:
     """Run a table's suites once over its rows of all months up to the reported one.
 
@@ -145,19 +164,35 @@ def judge(
     frame, months = frame[within].reset_index(drop=True), months[within]
     rules = suites.of_table(table)
     with_checks = frame.assign(**_checks(table, frame, staged, earlier))
-    findings = suites.run(rules, with_checks, calendar.as_of_end)
+    findings = suites.run(rules, with_checks, calendar.as_of_end, table)
     broken = np.zeros((len(rules), len(frame)), dtype=np.bool_)
-    for position, rule in enumerate(rules):
-        broken[position, findings.rows[rule.id]] = True
+    for position, found in enumerate(findings):
+        broken[position, found] = True
+    checked = np.array([rule.checked(with_checks).to_numpy() for rule in rules], dtype=np.bool_)
+    others = [not rule.sets_aside for rule in rules]
+    judged = ~broken[[rule.sets_aside for rule in rules]].any(axis=0)
+    broken[others] &= judged
+    checked[others] &= judged
     return Judged(
         table=table,
         frame=frame,
         months=np.asarray(months, dtype=np.int64),
         rules=rules,
         broken=broken,
-        checked=np.array([rule.checked(with_checks).to_numpy() for rule in rules], dtype=np.bool_),
+        checked=checked,
+        excused=_excused(table, rules, months, waivers),
         left_out=int((~within).sum()),
     )
+
+
+def _excused(table: TableName, rules: list[Rule], months: pd.Series, waivers: Waivers) -> Flags:
+    excused = np.zeros((len(rules), len(months)), dtype=np.bool_)
+    for month in months.unique():
+        for position, rule in enumerate(rules):
+            waiver = waivers.waiver(rule.id, Calendar.month(int(month)), table=table)
+            if waiver and waiver.applied_to(rule).severity == "info":
+                excused[position] |= months.eq(month).to_numpy()
+    return excused
 
 
 def _checks(
@@ -167,7 +202,11 @@ def _checks(
     earlier: Mapping[TableName, Judged],
 ) -> dict[str, pd.Series]:
     """Return the helper columns of a table; the module's docstring says what each holds."""
-    checks = {"check_repeat": _repeats(frame, list(TABLES[table].key))}
+    checks = {
+        "check_repeat": _repeats(frame, list(TABLES[table].key)),
+        "check_delivered_again": frame["typing_fault"].eq(DELIVERED_AGAIN).astype("int64"),
+        "check_superseded": frame["typing_fault"].eq(SUPERSEDED).astype("int64"),
+    }
     if "customer_id" in frame and table != "customers":
         checks["check_customers"] = known_customers(frame["customer_id"], earlier.get("customers"))
     if table == "responses":
@@ -191,7 +230,9 @@ def _checks(
 
 def _repeats(frame: pd.DataFrame, key: list[str]) -> pd.Series:
     complete = frame[key].notna().all(axis=1)
-    return (frame.groupby(key, sort=False, dropna=False).cumcount() + 1).where(complete).astype("float64")
+    counting_first = frame.loc[is_copy(frame["typing_fault"]).sort_values(kind="stable").index]
+    deliveries = counting_first.groupby(key, sort=False, dropna=False).cumcount().reindex(frame.index) + 1
+    return deliveries.where(complete).astype("float64")
 
 
 def known_customers(ids: pd.Series, customers: Judged | None) -> pd.Series:

@@ -17,6 +17,8 @@ from cxreport.errors import RunError, UsageError
 from cxreport.periods import Period
 from cxreport.schema import REJECTED, TABLES, TEXT, TableName
 from cxreport.sources import covered_months
+from cxreport.validate.data_docs import write_data_docs
+from cxreport.validate.deliveries import described
 from cxreport.validate.gates import judge_feeds
 from cxreport.validate.rows import Calendar, Flags, Judged, judge
 from cxreport.validate.suites import Rule, Suites
@@ -25,15 +27,19 @@ from cxreport.validate.verdict import (
     Decision,
     GateOutcome,
     MissingCount,
+    Page,
     RuleOutcome,
     TableCount,
     Verdict,
+    WaiverOutcome,
+    read_verdict,
 )
+from cxreport.validate.waivers import Waiver, Waivers
 
 # Tables whose rows are judged by other tables' rows come after them.
 _ORDER: tuple[TableName, ...] = (
     *("customers", "subscriptions", "responses", "answers", "invitations"),
-    *("tickets", "orders", "events", "mentions", "employees"),
+    *("tickets", "orders", "events", "mentions", "aggregates", "employees"),
 )
 _NOUNS: dict[TableName, tuple[str, str]] = {
     "customers": ("customer record", "customer records"),
@@ -51,7 +57,9 @@ _NOUNS: dict[TableName, tuple[str, str]] = {
 _ROUNDING = 1e-9  # 1 - 0.98 is a little more than 0.02
 
 
-def validate(project: Project, dataset: Dataset, period: Period, as_of: date) -> Verdict:
+def validate(
+    project: Project, dataset: Dataset, period: Period, as_of: date, *, data_docs: Path | None = None
+) -> Verdict:
     """Judge all staged rows up to a month and write accepted rows, rejected keys and a verdict for every month.
 
     A row that breaks a critical or warning rule is rejected. A month stops, and its accepted rows are not written, when
@@ -67,6 +75,8 @@ def validate(project: Project, dataset: Dataset, period: Period, as_of: date) ->
         The reported month.
     as_of
         The day the exports were taken; its end, in the dataset's zone, is the latest time a row may carry.
+    data_docs
+        A folder for Great Expectations' own pages, which load scripts from the network; by default none are written.
 
     Returns
     -------
@@ -83,15 +93,19 @@ def validate(project: Project, dataset: Dataset, period: Period, as_of: date) ->
     calendar = Calendar(dataset.time_zone, period, as_of)
     staged = _read_staged(project, dataset)
     suites = Suites.open(project, dataset.id)
+    waivers = Waivers.open(project, dataset, suites, as_of)
     judged: dict[TableName, Judged] = {}
     for table in staged:
-        judged[table] = judge(table, staged, judged, calendar, suites)
-    gates = judge_feeds(dataset, judged, calendar, suites)
+        judged[table] = judge(table, staged, judged, calendar, suites, waivers=waivers)
+    gates = judge_feeds(dataset, described(project, dataset), judged, calendar, suites=suites, waivers=waivers)
     numbers = sorted({calendar.reported}.union(*(table.months.tolist() for table in judged.values())))
     months = [_Month.of(number, judged, calendar) for number in numbers]
-    verdicts = [_verdict(dataset.id, month, gates.get(month.number, [])) for month in months]
+    verdicts = [_verdict(dataset.id, month, gates.get(month.number, []), waivers) for month in months]
     verdicts[-1] = _with_stopped_history(verdicts[-1], verdicts[:-1])
+    verdicts = [_with_late(project, verdict, month) for month, verdict in zip(months, verdicts, strict=True)]
     _assert_all_rows_judged(staged, judged)
+    if data_docs:
+        write_data_docs(suites.results, data_docs)
     _remove_stale(project, dataset, period, {month.period.id for month in months})
     for month, verdict in zip(months, verdicts, strict=True):
         _write_month(project, dataset, month, verdict)
@@ -159,25 +173,63 @@ def _read_staged(project: Project, dataset: Dataset) -> dict[TableName, pd.DataF
 # --- the verdict of one month ----------------------------------------------------------------------
 
 
-def _verdict(dataset: str, month: _Month, gates: list[GateOutcome]) -> Verdict:
-    rules = [outcome for name, table in month.tables.items() for outcome in _outcomes(table, month.rows[name])]
-    footnotes = [text for name, table in month.tables.items() for text in _footnotes(table, month.rows[name])]
-    footnotes += [
-        f"The feed {gate.feed} holds {gate.found}; expected: {gate.expected}."
-        for gate in gates
-        if gate.outcome == "noted" and gate.severity == "warning"
+def _verdict(dataset: str, month: _Month, gates: list[GateOutcome], waivers: Waivers) -> Verdict:
+    rules = [
+        outcome
+        for name, table in month.tables.items()
+        for outcome in _outcomes(table, month.rows[name], month.period, waivers)
     ]
+    waived = [_waived(waiver, rules, gates, waivers) for waiver in waivers.every if waiver.period == month.period.id]
+    footnotes = [note for name, table in month.tables.items() for note in _footnotes(table, month.rows[name])]
+    footnotes += _gate_footnotes(gates)
+    footnotes += [("method", text) for outcome in waived for text in _waiver_footnote(outcome)]
+    pages: dict[Page, list[str]] = {}
+    for page, text in footnotes:
+        pages.setdefault(page, []).append(text)
     return Verdict(
         dataset=dataset,
         period=month.period.id,
-        decision=_decide(rules, gates),
+        decision=_decide(rules, gates, waived),
         tables={name: _count(table, month.rows[name]) for name, table in month.tables.items()},
         rules=rules,
         gates=gates,
         missing=_missing(month.tables["answers"], month.rows["answers"]),
-        footnotes=footnotes,
+        footnotes=[text for _, text in footnotes],
         left_out=month.left_out,
+        waivers=waived,
+        pages=pages,
     )
+
+
+def _gate_footnotes(gates: Iterable[GateOutcome]) -> list[tuple[Page, str]]:
+    """Return what readers are told of feeds; of two rules on one measure, what the first expects."""
+    notes: dict[tuple[str, str, str], tuple[Page, str]] = {}
+    for gate in gates:
+        if gate.outcome == "noted" and gate.severity == "warning":
+            what = f"{gate.feed}, {gate.thing}:" if gate.thing else f"{gate.feed} holds"
+            note = f"The feed {what} {gate.found}; expected: {gate.expected}."
+            notes.setdefault((gate.feed, gate.thing, gate.found), (gate.page, note))
+    return list(notes.values())
+
+
+def _waived(
+    waiver: Waiver, rules: Iterable[RuleOutcome], gates: Iterable[GateOutcome], waivers: Waivers
+) -> WaiverOutcome:
+    broken = any(rule.rows for rule in rules if (rule.table, rule.rule) == (waiver.table, waiver.rule))
+    broken |= any(gate.outcome != "passed" for gate in gates if (gate.feed, gate.rule) == (waiver.feed, waiver.rule))
+    return WaiverOutcome(
+        scope=waiver.scope,
+        outcome="not needed" if not broken else "expired" if waivers.has_expired(waiver) else "applied",
+        **waiver.model_dump(include={"rule", "downgrade_to", "reason", "by", "reviewed", "until"}),
+    )
+
+
+def _waiver_footnote(waived: WaiverOutcome) -> Iterable[str]:
+    rule = f"rule {waived.rule} of {waived.scope}"
+    if waived.outcome == "applied":
+        yield f"The {rule} was waived by {waived.by} on {waived.reviewed}: {waived.reason.rstrip('.')}."
+    if waived.outcome == "expired":
+        yield f"The waiver of the {rule} by {waived.by} ended on {waived.until} and no longer applies."
 
 
 def _with_stopped_history(verdict: Verdict, earlier: Iterable[Verdict]) -> Verdict:
@@ -192,15 +244,31 @@ def _with_stopped_history(verdict: Verdict, earlier: Iterable[Verdict]) -> Verdi
     if not footnotes:
         return verdict
     decision = "stop" if verdict.decision == "stop" else "publish with footnotes"
-    return verdict.model_copy(update={"decision": decision, "footnotes": verdict.footnotes + footnotes})
+    pages = verdict.pages | {"executive": [*verdict.pages.get("executive", []), *footnotes]}
+    return verdict.model_copy(update={"decision": decision, "footnotes": verdict.footnotes + footnotes, "pages": pages})
 
 
-def _decide(rules: Iterable[RuleOutcome], gates: Iterable[GateOutcome]) -> Decision:
+def _with_late(project: Project, verdict: Verdict, month: _Month) -> Verdict:
+    """Count the responses that an earlier validation of the month did not have; those counted before stay counted."""
+    folder = project.accepted(verdict.dataset, month.period)
+    if not (folder / VERDICT_FILE).is_file():
+        return verdict
+    earlier = read_verdict(project, verdict.dataset, month.period)
+    late, path = earlier.late, folder / "responses.parquet"
+    if path.is_file():
+        responses = month.tables["responses"]
+        accepted = responses.frame.loc[month.rows["responses"] & ~responses.rejected, "response_id"]
+        late += len(set(accepted) - set(read_table(path)["response_id"]))
+    return verdict.model_copy(update={"late": late})
+
+
+def _decide(rules: Iterable[RuleOutcome], gates: Iterable[GateOutcome], waived: Iterable[WaiverOutcome]) -> Decision:
     outcomes = {rule.outcome for rule in rules if rule.severity != "info"}
     outcomes |= {gate.outcome for gate in gates if gate.severity != "info"}
     if "stopped" in outcomes:
         return "stop"
-    return "publish" if outcomes <= {"passed"} else "publish with footnotes"
+    needed = any(waiver.outcome != "not needed" for waiver in waived)
+    return "publish" if outcomes <= {"passed"} and not needed else "publish with footnotes"
 
 
 def _count(table: Judged, of_month: Flags) -> TableCount:
@@ -211,8 +279,10 @@ def _count(table: Judged, of_month: Flags) -> TableCount:
     )
 
 
-def _outcomes(table: Judged, of_month: Flags) -> Iterable[RuleOutcome]:
-    for position, rule in enumerate(table.rules):
+def _outcomes(table: Judged, of_month: Flags, period: Period, waivers: Waivers) -> Iterable[RuleOutcome]:
+    for position, own in enumerate(table.rules):
+        waiver = waivers.waiver(own.id, period, table=table.table)
+        rule = waiver.applied_to(own) if waiver else own
         rows = int((table.broken[position] & of_month).sum())
         checked = int((table.checked[position] & of_month).sum())
         yield RuleOutcome(
@@ -224,6 +294,7 @@ def _outcomes(table: Judged, of_month: Flags) -> Iterable[RuleOutcome]:
             rows=rows,
             checked=checked,
             outcome=_outcome(rule, rows, checked),
+            page=rule.page,
         )
 
 
@@ -235,12 +306,13 @@ def _outcome(rule: Rule, rows: int, checked: int) -> Literal["passed", "rows rej
     return "rows rejected" if rule.rejects else "noted"
 
 
-def _footnotes(table: Judged, of_month: Flags) -> Iterable[str]:
+def _footnotes(table: Judged, of_month: Flags) -> Iterable[tuple[Page, str]]:
     one, many = _NOUNS[table.table]
     for position, rule in enumerate(table.rules):
-        rows = int((table.broken[position] & of_month).sum())
+        rows = int((table.broken[position] & ~table.excused[position] & of_month).sum())
         if rows and rule.rejects and rule.footnote:
-            yield f"{rows:,} {one if rows == 1 else many} {rule.footnote} and {'is' if rows == 1 else 'are'} left out."
+            left_out = f"{'is' if rows == 1 else 'are'} left out"
+            yield rule.page, f"{rows:,} {one if rows == 1 else many} {rule.footnote} and {left_out}."
 
 
 def _missing(answers: Judged, of_month: Flags) -> list[MissingCount]:

@@ -2,35 +2,43 @@
 
 A rule is one expectation of a suite. Its `severity` says how grave a break is, its `notes` why the rule stands, and
 its `meta` holds the rule's id and, for readers, the past-tense phrase of a footnote. `mostly` of a critical rule is
-its tolerance. Rules judge rows (one or two columns of a row); suites of feeds may also count rows.
+its tolerance. Rules judge one or two columns of a row. The rows of a profile (`PROFILES`) are what was delivered:
+a file, a month of a feed, a month of a question and so on.
 """
 
 import json
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self, cast, get_args
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cxreport.config import Project, load_dataset
 from cxreport.errors import DefinitionError, nearest
 from cxreport.schema import TABLES
-from cxreport.validate.verdict import Severity
+from cxreport.validate.verdict import Page, Severity
 
-_GRAVITY: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
-_RESULT_FORMAT = {
-    "result_format": "COMPLETE",  # every broken row by position, not only the first twenty
-    "exclude_unexpected_values": True,  # positions without the raw bad values
+GRAVITY: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
+# What profiles measure, one suite each; `feed` is the first, and every project has them all.
+PROFILES = ("feed", "files", "months", "questions", "numbers", "levels")
+_META = frozenset({"rule", "footnote", "page", "sets_aside"})
+_COUNTED = {
+    "result_format": "BASIC",
+    "exclude_unexpected_values": True,  # without the raw bad values
     "partial_unexpected_count": 0,
     "include_unexpected_rows": False,
     "return_unexpected_index_query": False,
 }
+EARLIEST = datetime(2000, 1, 2, tzinfo=UTC)  # what is dated before is the day zero of some program
+_LISTED = _COUNTED | {"result_format": "COMPLETE"}  # every broken row by position, not only the first twenty
 
 
 @dataclass(frozen=True)
@@ -42,11 +50,17 @@ class Rule:
     tolerance
         Largest share (0-1) of checked rows that may break a critical rule before the period stops.
     columns
-        The one or two columns it looks at; none for a rule that counts rows.
+        The one or two columns it looks at.
     checks_nulls
         Whether empty cells are judged; other rules ignore a row with an empty cell.
     least, most
         Bounds of a rule on a range, as far as it has any.
+    sets_aside
+        Whether a row that breaks it is rejected without a footnote, and judged by no other rule.
+    page
+        The page of the report that it concerns.
+    expectation
+        What Great Expectations evaluates.
     """
 
     suite: str
@@ -59,11 +73,14 @@ class Rule:
     checks_nulls: bool
     least: float | None
     most: float | None
+    sets_aside: bool = False
+    page: Page = "method"
+    expectation: Any = field(default=None, repr=False, compare=False)
 
     @property
     def rejects(self) -> bool:
         """Whether a row that breaks the rule is rejected."""
-        return self.severity != "info"
+        return self.severity != "info" or self.sets_aside
 
     def checked(self, frame: pd.DataFrame) -> pd.Series:
         """Return which rows the rule judges, as Booleans."""
@@ -72,12 +89,7 @@ class Rule:
         return frame[list(self.columns)].notna().all(axis=1)
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What a suite found: positions of the rows that break each rule, and the failed rules that count rows."""
-
-    rows: dict[str, list[int]]
-    failed: set[str]
+Positions = npt.NDArray[np.int64]
 
 
 class Suites:
@@ -85,6 +97,7 @@ class Suites:
 
     def __init__(self, context: Any, rules: dict[str, list[Rule]], dataset: str) -> None:
         self._context, self._rules, self._dataset = context, rules, dataset
+        self.results: dict[str, Any] = {}  # of Great Expectations, by what was judged
 
     @classmethod
     def open(cls, project: Project, dataset: str) -> Self:
@@ -112,25 +125,29 @@ class Suites:
         rules = [rule for name in names for rule in self._rules[name]]
         ids = [rule.id for rule in rules]
         _refuse([f"rule `{rule}` stands twice in the suites of `{table}`" for rule in sorted(_twice(ids))])
-        _refuse(
-            [f"rule `{rule.id}` of `{table}` counts rows; that works for feeds" for rule in rules if not rule.columns]
-        )
-        return sorted(rules, key=lambda rule: _GRAVITY[rule.severity])
+        return sorted(rules, key=lambda rule: GRAVITY[rule.severity])
 
-    def of_feed(self, feed: str) -> list[Rule]:
-        """Return the rules on a feed's months: those of its own suite, else of the suite `feed`."""
-        own = f"feed_{feed}"
-        rules = self._rules[own if own in self._rules else "feed"]
+    def of_feed(self, feed: str, profile: str = "feed") -> list[Rule]:
+        """Return the rules on what a profile measures of a feed: those of the feed's own suite, else of everybody's."""
+        own = f"{profile}_{feed}"
+        rules = self._rules[own if own in self._rules else profile]
         _refuse([f"rule `{rule.id}` of feed `{feed}` compares columns" for rule in rules if len(rule.columns) > 1])
         _refuse(
-            [f"rule `{rule.id}` of feed `{feed}` has `mostly`; a month has one row" for rule in rules if rule.tolerance]
+            [
+                f"rule `{rule.id}` of feed `{feed}` has `mostly`; a profile has single rows"
+                for rule in rules
+                if rule.tolerance
+            ]
         )
-        return sorted(rules, key=lambda rule: _GRAVITY[rule.severity])
+        return sorted(rules, key=lambda rule: GRAVITY[rule.severity])
 
-    def run(self, rules: Iterable[Rule], frame: pd.DataFrame, as_of_end: datetime) -> Findings:
-        """Run rules over a frame, each suite once.
+    def run(self, rules: Iterable[Rule], frame: pd.DataFrame, as_of_end: datetime, judged: str = "") -> list[Positions]:
+        """Return the positions of the rows that break each rule, in the order of the rules.
 
-        `as_of_end` is the first instant after the day of the export, in UTC, which suites call `as_of_end`.
+        `as_of_end` is the first instant after the day of the export, in UTC, which suites call `as_of_end`; the first
+        possible one they call `earliest`. Rules that say the same are evaluated once. Positions are looked up only for
+        rules that some row breaks: that costs twice as much as to count them. `results` keeps what Great Expectations
+        says of what is `judged`.
         Raises `DefinitionError` when a rule names a column that is not there or cannot be evaluated.
         """
         chosen = list(rules)
@@ -142,29 +159,62 @@ class Suites:
                 if column not in frame
             ]
         )
-        findings = Findings({}, set())
-        for suite in dict.fromkeys(rule.suite for rule in chosen):
-            columns = dict.fromkeys(column for rule in chosen if rule.suite == suite for column in rule.columns)
-            self._run_suite(suite, frame[list(columns)].reset_index(drop=True), as_of_end, findings)
-        return findings
+        distinct = {_meaning(rule): rule for rule in reversed(chosen)}
+        numbered = dict(zip(distinct, range(len(distinct)), strict=True))
+        alike = list(distinct.values())
+        counted = self._validate(dict(enumerate(alike)), frame, as_of_end, _COUNTED, judged)
+        broken = {number: alike[number] for number, result in counted.items() if result["unexpected_count"]}
+        listed = self._validate(broken, frame, as_of_end, _LISTED)
+        found = {number: np.array(result["unexpected_index_list"], dtype=np.int64) for number, result in listed.items()}
+        none = np.array([], dtype=np.int64)
+        return [found.get(numbered[_meaning(rule)], none) for rule in chosen]
 
-    def _run_suite(self, suite: str, frame: pd.DataFrame, as_of_end: datetime, findings: Findings) -> None:
+    def _validate(
+        self,
+        rules: Mapping[int, Rule],
+        frame: pd.DataFrame,
+        as_of_end: datetime,
+        result_format: dict[str, Any],
+        judged: str = "",
+    ) -> dict[int, dict[str, Any]]:
+        """Return what Great Expectations says of each rule, by the numbers that the rules are given."""
+        if not rules:
+            return {}
+        gx = _great_expectations()
+        columns = dict.fromkeys(column for rule in rules.values() for column in rule.columns)
         frames = self._context.data_sources.get("frames").get_asset("rows").get_batch_definition("all")
         with _quiet():
-            result = frames.get_batch({"dataframe": frame}).validate(
-                self._context.suites.get(suite),
-                result_format=_RESULT_FORMAT,
-                expectation_parameters={"as_of_end": as_of_end},
+            suite = gx.ExpectationSuite(
+                name="rules", expectations=[_numbered(rule.expectation, number) for number, rule in rules.items()]
             )
-        for item in result.results:
-            rule = item.expectation_config.meta["rule"]
-            if not item.success:
-                findings.failed.add(rule)
-            if "unexpected_index_list" in item.result:
-                findings.rows[rule] = item.result["unexpected_index_list"]
-            elif "observed_value" not in item.result:
-                # The library's own message may quote cells.
-                _refuse([f"rule `{rule}` of suite `{suite}` cannot be evaluated on its columns"])
+            result = frames.get_batch({"dataframe": frame[list(columns)].reset_index(drop=True)}).validate(
+                suite,
+                result_format=result_format,
+                expectation_parameters={"as_of_end": as_of_end, "earliest": EARLIEST},
+            )
+        if judged:
+            self.results[judged] = result
+        results = {item.expectation_config.meta["number"]: item.result for item in result.results}
+        # The library's own message may quote cells.
+        _refuse(
+            [
+                f"rule `{rules[number].id}` of suite `{rules[number].suite}` cannot be evaluated on its columns"
+                for number, found in results.items()
+                if "unexpected_count" not in found
+            ]
+        )
+        return results
+
+
+def _meaning(rule: Rule) -> str:
+    """Return what a rule evaluates, the same for rules that differ in severity or words only."""
+    config = rule.expectation.configuration
+    return json.dumps([config.type, config.kwargs], sort_keys=True, default=str)
+
+
+def _numbered(expectation: Any, number: int) -> Any:
+    copied = expectation.dict(exclude={"id", "rendered_content", "meta"})
+    return type(expectation)(**copied, meta=expectation.meta | {"number": number})
 
 
 def _great_expectations() -> Any:
@@ -187,12 +237,12 @@ def _misplaced(project: Project, names: list[str]) -> Iterable[tuple[str, str]]:
     """Yield suites that no table and no feed would ever use, and tables without a suite."""
     datasets = [path.stem for path in sorted(project.datasets.glob("*.yml"))]
     feeds = [feed.id for dataset in datasets for feed in load_dataset(project, dataset).feeds]
-    known = {"feed", *(f"feed_{feed}" for feed in feeds), *TABLES}
+    known = {*PROFILES, *(f"{profile}_{feed}" for profile in PROFILES for feed in feeds), *TABLES}
     known |= {f"{table}_{dataset}" for table in TABLES for dataset in datasets}
     for name in names:
         if name not in known:
             yield name, f"belongs to no table and no feed{nearest(name, known)}"
-    for name in ("feed", *TABLES):
+    for name in (*PROFILES, *TABLES):
         if name not in names:
             yield name, "is missing"
 
@@ -225,12 +275,16 @@ def _problems(expectation: Any) -> Iterable[str]:
     meta = expectation.meta or {}
     if not isinstance(meta.get("rule"), str):
         yield "`meta` needs the rule's id under `rule`"
-    if extra := sorted(set(meta) - {"rule", "footnote"}):
-        yield f"`meta` holds `{extra[0]}`{nearest(extra[0], ['rule', 'footnote'])}"
+    if extra := sorted(set(meta) - _META):
+        yield f"`meta` holds `{extra[0]}`{nearest(extra[0], _META)}"
+    if meta.get("sets_aside") and expectation.severity.value != "info":
+        yield "`sets_aside` is for rules of severity `info`; others reject rows anyway"
+    if (page := meta.get("page", "method")) not in get_args(Page):
+        yield f"`page` is `{page}`{nearest(str(page), get_args(Page))}"
     if not isinstance(expectation.notes, str):
         yield "`notes` needs the reason, one sentence"
     if _kind(expectation) is None:
-        yield f"`{expectation.expectation_type}` judges neither one column, nor two, nor the number of rows"
+        yield f"`{expectation.expectation_type}` judges neither one column nor two, row by row"
     if getattr(expectation, "row_condition", None) is not None:
         yield "`row_condition` is not supported; rows with empty cells are left out already"
     if getattr(expectation, "mostly", 1) != 1 and expectation.severity.value != "critical":
@@ -239,9 +293,6 @@ def _problems(expectation: Any) -> Iterable[str]:
 
 def _kind(expectation: Any) -> tuple[str, ...] | None:
     """Return the fields that name an expectation's columns; `None` when it judges anything but rows."""
-    from great_expectations.expectations.core.expect_table_row_count_to_be_between import (
-        ExpectTableRowCountToBeBetween,
-    )
     from great_expectations.expectations.expectation import (
         ColumnMapExpectation,
         ColumnPairMapExpectation,
@@ -251,7 +302,7 @@ def _kind(expectation: Any) -> tuple[str, ...] | None:
         return ("column",)
     if isinstance(expectation, ColumnPairMapExpectation):
         return ("column_A", "column_B")
-    return () if isinstance(expectation, ExpectTableRowCountToBeBetween) else None
+    return None
 
 
 def _read_rule(suite: str, expectation: Any) -> Rule:
@@ -267,6 +318,9 @@ def _read_rule(suite: str, expectation: Any) -> Rule:
         in {"expect_column_values_to_not_be_null", "expect_column_values_to_be_null"},
         least=_number(getattr(expectation, "min_value", None)),
         most=_number(getattr(expectation, "max_value", None)),
+        sets_aside=expectation.meta.get("sets_aside", False) is True,
+        page=expectation.meta.get("page", "method"),
+        expectation=expectation,
     )
 
 
@@ -281,7 +335,7 @@ def _twice(names: Iterable[str]) -> set[str]:
 def _refuse(problems: list[str]) -> None:
     if problems:
         raise DefinitionError(
-            found="; ".join(problems),
+            found="; ".join(dict.fromkeys(problems)),
             expected="suites as described in expectations/README.md",
             do="correct the suite in expectations/suites/",
         )

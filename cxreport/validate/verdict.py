@@ -1,6 +1,7 @@
 """The verdict on one month: what was accepted, which rules rejected rows, whether a report may appear."""
 
 import json
+from datetime import date
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +12,7 @@ from cxreport.periods import Period
 
 Severity = Literal["critical", "warning", "info"]
 Decision = Literal["publish", "publish with footnotes", "stop"]
+Page = Literal["executive", "kpis", "segments", "journey", "voice", "loyalty", "method"]
 VERDICT_FILE = "verdict.json"
 
 
@@ -39,10 +41,11 @@ class RuleOutcome(Part):
     rows: int
     checked: int
     outcome: Literal["passed", "rows rejected", "noted", "stopped"]
+    page: Page = "method"
 
 
 class GateOutcome(Part):
-    """What one rule on a whole feed found in the month."""
+    """What one rule found in the month of a feed, or of one `thing` of it: a file, question, column or level."""
 
     feed: str
     rule: str
@@ -50,6 +53,21 @@ class GateOutcome(Part):
     found: str
     expected: str
     outcome: Literal["passed", "noted", "stopped"]
+    thing: str = ""
+    page: Page = "method"
+
+
+class WaiverOutcome(Part):
+    """What came of a waiver for the month: the rule counted for less, the waiver had expired, or the rule held."""
+
+    rule: str
+    scope: str
+    downgrade_to: Severity
+    reason: str
+    by: str
+    reviewed: date
+    until: date
+    outcome: Literal["applied", "expired", "not needed"]
 
 
 class MissingCount(Part):
@@ -64,7 +82,9 @@ class MissingCount(Part):
 class Verdict(Part):
     """The verdict on one month of a dataset.
 
-    `left_out` counts rows of later months, which the validation of this month did not judge.
+    `left_out` counts rows of later months, which the validation of this month did not judge; `late` the accepted
+    responses that came in after the month was first validated. `pages` holds the footnotes by the page of the report
+    that they concern.
     """
 
     dataset: str
@@ -76,6 +96,9 @@ class Verdict(Part):
     missing: list[MissingCount]
     footnotes: list[str]
     left_out: dict[str, int] = {}
+    late: int = 0
+    waivers: list[WaiverOutcome] = []
+    pages: dict[Page, list[str]] = {}
 
     def to_json(self) -> str:
         """Return the content of `verdict.json`."""
@@ -104,13 +127,19 @@ def require_publishable(verdict: Verdict) -> Verdict:
         if rule.outcome == "stopped"
     ]
     stopped += [
-        f"`{gate.rule}` of feed {gate.feed}: {gate.found}, expected {gate.expected}"
+        f"`{gate.rule}` of feed {gate.feed}{f', {gate.thing}' if gate.thing else ''}: {gate.found}, "
+        f"expected {gate.expected}"
         for gate in verdict.gates
         if gate.outcome == "stopped"
     ]
     raise GateError(
         found=f"{verdict.dataset} {verdict.period} is stopped by " + "; ".join(stopped),
-        expected="critical rules broken by no more rows than their tolerance in `expectations/suites/`",
+        expected="critical rules broken by no more rows than their tolerance in `expectations/suites/`"
+        + "".join(
+            f"; the waiver of `{waiver.rule}` of {waiver.scope} ended on {waiver.until}"
+            for waiver in verdict.waivers
+            if waiver.outcome == "expired"
+        ),
         do=f"look up the rows in data/rejected/{verdict.dataset}/{verdict.period}/, "
         "have the feed's owner deliver it again, then ingest and validate",
     )

@@ -1,10 +1,13 @@
 """A tiny good company, staged: five months, every day of which has rows of every table with dates."""
 
+import importlib.util
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -100,10 +103,16 @@ def good_tables() -> dict[str, pd.DataFrame]:
     line = number.groupby(month).cumcount() + 1
     customer = "C" + (number % 50).astype("str")
     nothing = pd.Series([None] * len(at), dtype="str")
+    never = pd.Series(pd.NaT, index=at.index, dtype="datetime64[us, UTC]")
     segments = {"region": "north", "plan": "basic"}
 
     def traced(feed: str) -> dict[str, Any]:
-        return {"source": feed + "/" + feed + "_" + month + ".csv", "source_row": line, "typing_fault": nothing}
+        return {
+            "source": feed + "/" + feed + "_" + month + ".csv",
+            "source_row": line,
+            "updated_at": never,
+            "typing_fault": nothing,
+        }
 
     responses = pd.DataFrame(
         {
@@ -126,7 +135,7 @@ def good_tables() -> dict[str, pd.DataFrame]:
     asked = {"nps": (9.0, 0.0, 10.0), "csat": (4.0, 1.0, 5.0)}
     answers = pd.concat(
         [
-            responses[["response_id", "responded_at", "source", "source_row", "typing_fault"]].assign(
+            responses[["response_id", "responded_at", "source", "source_row", "updated_at", "typing_fault"]].assign(
                 question=metric,
                 metric=metric,
                 score=score,
@@ -204,6 +213,7 @@ def good_tables() -> dict[str, pd.DataFrame]:
             "network": "app store",
             "language": "en",
             "rating": 4.0,
+            "sentiment": nothing,
             "text": "Fine.",
             **traced("reviews"),
         }
@@ -223,6 +233,20 @@ def good_tables() -> dict[str, pd.DataFrame]:
             **traced("pulse"),
         }
     )
+    aggregates = pd.DataFrame(
+        {
+            "aggregate_id": "A" + number.astype("str"),
+            "started_at": at,
+            "ended_at": at + pd.Timedelta(days=1),
+            "report": "Traffic",
+            "dimension": nothing,
+            "level": nothing,
+            "channel": "web",
+            "name": "Visits",
+            "value": 20.0,
+            **traced("web"),
+        }
+    )
     start = pd.Timestamp("2020-01-01", tz="UTC").as_unit("us")
     customers = pd.DataFrame(
         {
@@ -235,6 +259,7 @@ def good_tables() -> dict[str, pd.DataFrame]:
             "monthly_value": 45.0,
             "source": "customers/accounts.csv",
             "source_row": range(1, 51),
+            "updated_at": pd.Series([pd.NaT] * 50, dtype="datetime64[us, UTC]"),
             "typing_fault": pd.Series([None] * 50, dtype="str"),
         }
     )
@@ -248,12 +273,17 @@ def good_tables() -> dict[str, pd.DataFrame]:
             "monthly_value": 45.0,
             "source": "subscriptions/subscriptions.csv",
             "source_row": range(1, spells + 1),
+            "updated_at": pd.Series([pd.NaT] * spells, dtype="datetime64[us, UTC]"),
             "typing_fault": pd.Series([None] * spells, dtype="str"),
         }
     )
     tables = {"responses": responses, "answers": answers, "invitations": invitations, "tickets": tickets}
     lists = {"customers": customers, "subscriptions": subscriptions}
-    return tables | lists | {"orders": orders, "events": events, "mentions": mentions, "employees": employees}
+    return (
+        tables
+        | lists
+        | {"orders": orders, "events": events, "mentions": mentions, "aggregates": aggregates, "employees": employees}
+    )
 
 
 @pytest.fixture(scope="session")
@@ -294,3 +324,42 @@ def make_company(root: Path, _good_tables: dict[str, pd.DataFrame]) -> Callable[
         return Company(project, load_dataset(project, "sample"), {name: t.copy() for name, t in _good_tables.items()})
 
     return make
+
+
+# --- faults ----------------------------------------------------------------------------------------
+
+
+def _load_faultlib() -> ModuleType:
+    """Load the package beside this file, which no test could import otherwise."""
+    folder = Path(__file__).parent / "faultlib"
+    spec = importlib.util.spec_from_file_location(
+        "faultlib", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    sys.modules["faultlib"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_FAULTLIB = _load_faultlib()
+
+
+@pytest.fixture(scope="session")
+def faultlib() -> ModuleType:
+    """The library of faults."""
+    return _FAULTLIB
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a few faults always, and all of them in the long campaigns; what is known to be missed must be missed."""
+    if "seeded_fault" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "seeded_fault",
+            [pytest.param((name, level), id=name, marks=_marks(name)) for name, level in _FAULTLIB.levels()],
+        )
+
+
+def _marks(fault: str) -> list[pytest.MarkDecorator]:
+    marks = [] if fault in _FAULTLIB.SLICE else [pytest.mark.soak]
+    if fault in _FAULTLIB.MISSED:
+        marks.append(pytest.mark.xfail(reason=_FAULTLIB.MISSED[fault], strict=True))
+    return marks

@@ -10,7 +10,7 @@ import pytest
 from cxreport.errors import DefinitionError
 from cxreport.periods import Period
 from cxreport.validate import read_verdict
-from cxreport.validate.gates import profile_feed
+from cxreport.validate.profiles import profile_feed
 from cxreport.validate.rows import Calendar
 from cxreport.validate.suites import Suites
 
@@ -28,6 +28,7 @@ EDGES = {
     "month_has_rows": ("n_rows", 0.0, 1.0),
     "list_not_empty": ("n_rows", 0.0, 1.0),
     "volume_not_collapsed": ("share_of_usual", 0.19, 0.2),
+    "volume_not_multiplied": ("share_of_usual", 5.1, 5.0),
     "volume_usual": ("share_of_usual", 2.01, 2.0),
     "days_not_missing": ("days_covered_share", 0.19, 0.5),
     "days_covered": ("days_covered_share", 0.49, 0.9),
@@ -63,22 +64,19 @@ def test_every_gate_stops_at_its_edge(suites, root):
         rules = suites.of_feed(suite.removeprefix("feed_"))
         assert {found.suite for found in rules} == {suite}
         edges = EDGES | PULSE_EDGES if suite == "feed_pulse" else EDGES
-        measured = [name for name in names if name != "feed_delivered"]
-        months = [GOOD | {edges[name][0]: value} for name in measured for value in edges[name][1:]]
-        findings = suites.run(rules, pd.DataFrame(months), AS_OF_END)
-        for position, name in enumerate(measured):
-            assert {2 * position, 2 * position + 1} & set(findings.rows[name]) == {2 * position}, (suite, name)
-        assert "feed_delivered" not in findings.failed
-        assert "feed_delivered" in suites.run(rules, pd.DataFrame(months[:0], columns=list(GOOD)), AS_OF_END).failed
+        months = [GOOD | {edges[name][0]: value} for name in names for value in edges[name][1:]]
+        broken = dict(zip([rule.id for rule in rules], suites.run(rules, pd.DataFrame(months), AS_OF_END), strict=True))
+        for position, name in enumerate(names):
+            assert {2 * position, 2 * position + 1} & set(broken[name]) == {2 * position}, (suite, name)
 
 
 def test_feed_that_never_delivered_stops_the_month(company):
-    """No row at all passes every rule on rows, so the months are counted."""
+    """No row at all passes every rule on rows, so the reported month counts as empty."""
     company.drop("tickets", company.tables["tickets"].index)
     verdict = company.validate()
     assert verdict.decision == "stop"
-    gate = company.gate_of(verdict, "tickets", "feed_delivered")
-    assert (gate.outcome, gate.found) == ("stopped", "0 months since the first delivery")
+    gate = company.gate_of(verdict, "tickets", "month_has_rows")
+    assert (gate.outcome, gate.found) == ("stopped", "0 rows")
 
 
 def test_feed_without_rows_in_the_month_stops_it(company):
@@ -181,6 +179,7 @@ def test_usual_month_is_the_median_of_up_to_six_before():
     sizes = {"2026-01": 10, "2026-02": 20, "2026-03": 30, "2026-05": 40, "2026-06": 50, "2026-07": 60, "2026-08": 70}
     instants = [pd.Timestamp(f"{month}-{1 + at % 28:02d}T18:00Z") for month, n in sizes.items() for at in range(n)]
     profile = profile_feed("orders", judged_orders(instants), calendar_of("2026-09"))
+    profile["period"] = [Calendar.month(month).id for month in profile["month"]]
     assert profile["period"].to_list() == [f"2026-{month:02d}" for month in range(1, 10)]
     assert profile["n_rows"].to_list() == [10, 20, 30, 0, 40, 50, 60, 70, 0]
     share = profile.set_index("period")["share_of_usual"]
@@ -237,5 +236,6 @@ def judged_orders(instants):
         feeds=np.array(["orders"] * len(frame)),
         months=calendar_of("2026-09").months(frame["ordered_at"]).to_numpy(),
         rejected=np.zeros(len(frame), dtype=bool),
+        set_aside=np.zeros(len(frame), dtype=bool),
     )
     return {"orders": orders}

@@ -91,6 +91,8 @@ def test_tables_are_pipe_tables_with_escaped_text():
     ]
     assert r"Because \<b\>." in show.broken_rules(verdict)
     assert r"| a\|b |" in show.gates(verdict)
+    assert show.gates(verdict_of(gates=[])) == "None."
+    assert show.checked(verdict).splitlines()[2] == r"| a\|b | 1 | 0 | 1 | 0 |"
     assert r"| q\_1 | nps | \*blank\* | 3 |" in show.missing_answers(verdict)
     assert show.missing_answers(verdict_of(missing=[])) == "None."
     assert show.heading("A <b>", verdict) == r"A \<b\>, September 2026: **publish with footnotes**"

@@ -304,7 +304,11 @@ def test_stopped_month_a_year_ago_is_said_and_others_are_not(company):
     verdict = company.validate()
     assert read_verdict(company.project, "sample", Period.parse("2026-07")).decision == "stop"
     assert read_verdict(company.project, "sample", Period.parse("2025-09")).decision == "stop"
-    assert verdict.footnotes == ["September 2025 was stopped by the checks, so nothing is compared with it."]
+    assert verdict.footnotes == [
+        "The feed orders holds 7 months without rows in the year before; expected: at most 0.",
+        "September 2025 was stopped by the checks, so nothing is compared with it.",
+    ]
+    assert verdict.pages["executive"] == verdict.footnotes[1:]
 
 
 def test_stop_removes_what_an_earlier_run_accepted(company):
@@ -327,8 +331,8 @@ def test_lost_row_is_an_internal_error(company, monkeypatch):
     """A row that is neither accepted nor rejected stops the run instead of vanishing."""
     judge = run.judge
 
-    def losing(*arguments):
-        judged = judge(*arguments)
+    def losing(*arguments, **named):
+        judged = judge(*arguments, **named)
         object.__setattr__(judged, "left_out", judged.left_out + (judged.table == "orders"))
         return judged
 
