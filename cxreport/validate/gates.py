@@ -78,25 +78,24 @@ def judge_feeds(
     framed = {name: frame for name, frame in _profiles(dataset, described, judged, calendar).items() if len(frame)}
     # All rules are evaluated in one go: of Great Expectations' work, most is done per call and per rule.
     whole = pd.concat([frame.assign(profile=name) for name, frame in framed.items()], ignore_index=True)
-    whole["period"] = [Calendar.month(month).id for month in whole["month"]]
-    places = {feed.id: place for place, feed in enumerate(dataset.feeds)}
-    rules = [(name, feed, rule) for name in framed for feed in places for rule in suites.of_feed(feed, name)]
+    periods = {month: Calendar.month(month) for month in whole["month"].unique()}
+    whole["period"] = [periods[month].id for month in whole["month"]]
+    rules = [
+        (feed.id, name, rule) for feed in dataset.feeds for name in framed for rule in suites.of_feed(feed.id, name)
+    ]
     broken = suites.run([rule for *_, rule in rules], whole, calendar.as_of_end, "gates")
     positions = whole.groupby(["feed", "profile"]).indices
-    outcomes: dict[int, list[tuple[int, GateOutcome]]] = defaultdict(list)
-    for (name, feed, rule), found in zip(rules, broken, strict=True):
-        failed = set(found.tolist())
-        values, things, months = (whole[column].to_numpy() for column in (rule.columns[0], "thing", "month"))
+    columns = {name: whole[name].to_list() for name in whole}
+    outcomes: dict[int, list[GateOutcome]] = defaultdict(list)
+    for (feed, name, rule), found in zip(rules, broken, strict=True):
+        failed, values = set(found.tolist()), columns[rule.columns[0]]
         for at in positions.get((feed, name), ()):
             if pd.notna(values[at]):
-                waived = waivers.waiver(rule.id, Calendar.month(months[at]), feed=feed)
-                outcome = _outcome(
-                    feed, str(things[at]), waived.applied_to(rule) if waived else rule, values[at], at in failed
-                )
-                outcomes[int(months[at])].append((places[feed], outcome))
-    return {
-        month: [outcome for _, outcome in sorted(found, key=lambda item: item[0])] for month, found in outcomes.items()
-    }
+                month = columns["month"][at]
+                waiver = waivers.waiver(rule.id, periods[month], feed=feed)
+                counted = waiver.applied_to(rule) if waiver else rule
+                outcomes[month].append(_outcome(feed, columns["thing"][at], counted, values[at], at in failed))
+    return dict(outcomes)
 
 
 def _profiles(

@@ -39,6 +39,11 @@ _NOT_REAL = r"(?:^|; )not a real answer"
 _UNREAD = r"(?:^|; )(?!not a real answer)."
 
 
+def month_number(month: Period) -> int:
+    """Return `12 * year + month - 1`."""
+    return month.start.year * 12 + month.start.month - 1
+
+
 @dataclass(frozen=True)
 class Calendar:
     """Places instants in calendar months of the dataset's zone, seen from the reported month.
@@ -53,7 +58,7 @@ class Calendar:
     @property
     def reported(self) -> int:
         """The number of the reported month."""
-        return self.period.start.year * 12 + self.period.start.month - 1
+        return month_number(self.period)
 
     @property
     def as_of_end(self) -> datetime:
@@ -187,11 +192,12 @@ def judge(
 
 def _excused(table: TableName, rules: list[Rule], months: pd.Series, waivers: Waivers) -> Flags:
     excused = np.zeros((len(rules), len(months)), dtype=np.bool_)
-    for month in months.unique():
-        for position, rule in enumerate(rules):
-            waiver = waivers.waiver(rule.id, Calendar.month(int(month)), table=table)
-            if waiver and waiver.applied_to(rule).severity == "info":
-                excused[position] |= months.eq(month).to_numpy()
+    for position, rule in enumerate(rules):
+        for waiver in waivers.every:
+            period = Period.parse(waiver.period)
+            applies = waivers.waiver(rule.id, period, table=table) is waiver
+            if applies and waiver.applied_to(rule).severity == "info":
+                excused[position] |= months.eq(month_number(period)).to_numpy()
     return excused
 
 
