@@ -204,9 +204,8 @@ def _open_duckdb(settings: EngineSettings) -> Iterator[Engine]:
             config["threads"] = settings.threads
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            with suppress(
-                duckdb.InvalidInputException
-            ):  # in notebooks, where there is no bar that could be switched off
+            # In notebooks there may be no bar that could be switched off.
+            with suppress(duckdb.InvalidInputException):
                 connection.execute("SET enable_progress_bar = false")
             try:
                 yield _DuckDB(connection)

@@ -118,3 +118,16 @@ _MONTH_NAMES = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+
+
+def last_periods(period: Period, months: int) -> list[Period]:
+    """Return the periods, latest first, that hold the last so many months.
+
+    >>> [each.id for each in last_periods(Period.parse("2026-Q3"), 4)]
+    ['2026-Q3', '2026-Q2']
+    """
+    first = Period.containing(period.end - timedelta(days=1), "month").shift(1 - months)
+    found = [period]
+    while found[-1].start > first.start:
+        found.append(found[-1].previous)
+    return found

@@ -6,7 +6,6 @@ whose ingredients are hidden. Everything is judged by what readers see, never by
 """
 
 from collections.abc import Hashable, Iterator, Mapping
-from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ import pandas as pd
 from cxreport.config import Base, Kpi, Report, Segment
 from cxreport.measure.disclosure import COMPLEMENTARY, SHOWN, WIDTH, Flags, complement
 from cxreport.measure.roi import CLASSES
-from cxreport.periods import Period
+from cxreport.periods import Period, last_periods
 from cxreport.schema import ANALYSES, TOTAL
 
 # Of figures that belong to no KPI.
@@ -50,12 +49,7 @@ class Published(NamedTuple):
 
     def window(self, months: int) -> pd.DataFrame:
         """Return the estimates of the periods that hold the last so many months."""
-        first = Period.containing(self.period.end - timedelta(days=1), "month").shift(1 - months)
-        wanted = [
-            each
-            for each in self.estimates["period"].unique()
-            if (parsed := Period.parse(each)).end > first.start and parsed.end <= self.period.end
-        ]
+        wanted = [each.id for each in last_periods(self.period, months)]
         return self.estimates[self.estimates["period"].isin(wanted)]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import NamedTuple
 
 import narwhals as nw
@@ -21,7 +21,7 @@ from cxreport.engine import Engine, Frame, collect
 from cxreport.errors import UsageError
 from cxreport.measure.disclosure import COMPLEMENTARY, SHOWN, SMALL, complement
 from cxreport.measure.frames import accepted_months
-from cxreport.periods import Period
+from cxreport.periods import Period, last_periods
 from cxreport.schema import TABLES, TOTAL, TableName
 
 DONE, NOTHING, IMPOSSIBLE = "done", "nothing found", "not possible"
@@ -129,19 +129,6 @@ def collected(frame: Frame) -> pd.DataFrame:
     """Fetch rows in an order of their own: engines with several threads deliver them in any."""
     rows = collect(frame)
     return rows.sort_values(list(rows.columns), ignore_index=True)
-
-
-def last_periods(period: Period, months: int) -> list[Period]:
-    """Return the periods, latest first, that hold the last so many months.
-
-    >>> [each.id for each in last_periods(Period.parse("2026-Q3"), 4)]
-    ['2026-Q3', '2026-Q2']
-    """
-    first = Period.containing(period.end - timedelta(days=1), "month").shift(1 - months)
-    found = [period]
-    while found[-1].start > first.start:
-        found.append(found[-1].previous)
-    return found
 
 
 def periods_read(company: Company, months: int) -> str | None:

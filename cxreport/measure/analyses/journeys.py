@@ -16,13 +16,13 @@ from cxreport.measure.analyses.company import (
     Company,
     Found,
     lacking,
-    last_periods,
     shown_or_hidden,
     without_hidden,
 )
 from cxreport.measure.disclosure import COMPLEMENTARY, SHOWN, SMALL, find_margins, suppress
 from cxreport.measure.kpis import estimate, joined
 from cxreport.measure.rollup import NOT_STATED
+from cxreport.periods import last_periods
 from cxreport.schema import ANALYSES, TOTAL
 
 _MONTHS_OF_JOURNEYS = 12
