@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.records import Records
 from cxreport.sources.identity import Identities, identities
 from cxreport.sources.mapping import FileForm, Mapping
-from cxreport.sources.records import Records
 from cxreport.sources.tables import Context, Tables, build_tables
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from cxreport.sources.files import UnreadableFileError
-from cxreport.sources.glimpse import Glimpse
-from cxreport.sources.records import Records
+from cxreport.sources.formats.files import UnreadableFileError
+from cxreport.sources.formats.glimpse import Glimpse
+from cxreport.sources.formats.records import Records
 
 _MEMBERS = 5
 _CENTURY = 100 * 366 * 24 * 60  # minutes

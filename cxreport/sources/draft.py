@@ -13,8 +13,8 @@ import pandas as pd
 
 from cxreport.schema import INSTANT, TABLES, TableName
 from cxreport.sources import privacy, values
+from cxreport.sources.formats.records import Records
 from cxreport.sources.mapping import Mapping, Metric
-from cxreport.sources.records import Records
 
 _LONGEST_TITLE = 160
 _FEW = 11  # distinct values of a scale: 0 to 10

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cxreport.sources import values
-from cxreport.sources.files import UnreadableFileError
+from cxreport.sources.formats.files import UnreadableFileError
+from cxreport.sources.formats.records import Records
 from cxreport.sources.identifiers import digest
 from cxreport.sources.mapping import Fields, Mapping, Origin
 from cxreport.sources.privacy import mask
-from cxreport.sources.records import Records
 
 _ADDRESS_MARKS = ("@", "%40")
 _NOT_APPLICABLE = ["N/A", "n/a"]

@@ -12,10 +12,10 @@ from cxreport.errors import UsageError, listed
 from cxreport.sources import privacy
 from cxreport.sources.adapter import Adapter
 from cxreport.sources.draft import draft_dataset, draft_mapping
-from cxreport.sources.files import DeliveredFile, UnreadableFileError, opened
-from cxreport.sources.glimpse import Recognised
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, opened
+from cxreport.sources.formats.glimpse import Recognised
+from cxreport.sources.formats.records import Records
 from cxreport.sources.mapping import FileForm, Mapping
-from cxreport.sources.records import Records
 from cxreport.sources.registry import find_adapter, try_all
 from cxreport.sources.staging import MAPPINGS
 

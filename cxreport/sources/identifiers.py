@@ -6,8 +6,8 @@ import json
 import pandas as pd
 
 from cxreport.sources.derive import text_of
+from cxreport.sources.formats.records import Records
 from cxreport.sources.mapping import Origin
-from cxreport.sources.records import Records
 
 
 def digest(*parts: str | None) -> str:

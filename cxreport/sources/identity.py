@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from cxreport.schema import TABLES, TEXT, WHOLE, TableName
 from cxreport.sources import mapping as mappings
-from cxreport.sources.records import Records
+from cxreport.sources.formats.records import Records
 from cxreport.sources.tables import Context, Tables, further_keys
 
 CONFLICTS = pa.schema(

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from cxreport.config import Definition, Scale
 from cxreport.errors import listed, nearest
 from cxreport.schema import INSTANT, NUMBER, TABLES, TEXT, TableName
-from cxreport.sources.files import UTF_8
+from cxreport.sources.formats.files import UTF_8
 from cxreport.sources.values import UNIX, Unit
 
 Metric = Literal["nps", "csat", "ces_v1", "ces_v2", "success", "effort", "emotion", "item"]

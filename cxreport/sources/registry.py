@@ -5,8 +5,8 @@ from importlib.metadata import entry_points
 
 from cxreport.errors import DefinitionError, listed, nearest
 from cxreport.sources.adapter import Adapter
-from cxreport.sources.files import DeliveredFile
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.files import DeliveredFile
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
 
 ENTRY_POINTS = "cxreport.adapters"
 

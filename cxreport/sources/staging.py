@@ -21,7 +21,7 @@ from cxreport.periods import Period
 from cxreport.schema import TABLES, TEXT, TableName
 from cxreport.sources import privacy
 from cxreport.sources.adapter import Adapter, Delivery
-from cxreport.sources.files import DeliveredFile, UnreadableFileError, opened
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, opened
 from cxreport.sources.identity import CONFLICTS, Directory, mark_copies
 from cxreport.sources.mapping import Mapping
 from cxreport.sources.registry import find_adapter, recognise

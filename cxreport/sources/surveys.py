@@ -11,10 +11,10 @@ from typing import ClassVar
 import pandas as pd
 
 from cxreport.sources.adapter import Adapter
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.glimpse import Glimpse
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.glimpse import Glimpse
+from cxreport.sources.formats.records import Records
 from cxreport.sources.mapping import Fields, FileForm, Mapping, Origin, RealValues
-from cxreport.sources.records import Records
 from cxreport.sources.tables import Tables
 
 MONTH_FIRST, DAY_FIRST = "%m/%d/%Y", "%d/%m/%Y"

@@ -9,9 +9,9 @@ import pandas as pd
 
 from cxreport.schema import INSTANT, NUMBER, TABLES, TEXT, WHOLE, TableName
 from cxreport.sources import privacy, values
-from cxreport.sources.files import UnreadableFileError
+from cxreport.sources.formats.files import UnreadableFileError
+from cxreport.sources.formats.records import Records
 from cxreport.sources.mapping import BLANK, UNREADABLE, Battery, Fields, Mapping, Origin, Question
-from cxreport.sources.records import Records
 
 Tables = dict[TableName, pd.DataFrame]
 

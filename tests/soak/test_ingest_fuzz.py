@@ -26,11 +26,11 @@ from cxreport.config import Project, load_dataset
 from cxreport.errors import CxError
 from cxreport.sample import write_sample
 from cxreport.schema import TABLES
-from cxreport.sources.delimited import csv_rows, strict_rows
-from cxreport.sources.files import DeliveredFile, UnreadableFileError, opened
-from cxreport.sources.jsonfiles import read_json
-from cxreport.sources.records import read_csv, read_parquet, read_workbook
-from cxreport.sources.spss import read_spss
+from cxreport.sources.formats.delimited import csv_rows, strict_rows
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, opened
+from cxreport.sources.formats.json_objects import read_json
+from cxreport.sources.formats.records import read_csv, read_parquet, read_workbook
+from cxreport.sources.formats.spss import read_spss
 
 RECORDS = 20
 LONGEST_SECONDS = 5  # for a file of a few thousand bytes

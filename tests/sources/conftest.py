@@ -11,8 +11,8 @@ import yaml
 
 from cxreport import sources
 from cxreport.config import Dataset, Project, load_dataset
-from cxreport.sources.files import DeliveredFile
-from cxreport.sources.glimpse import Recognised
+from cxreport.sources.formats.files import DeliveredFile
+from cxreport.sources.formats.glimpse import Recognised
 
 QUALTRICS_HEADER = (
     "StartDate,RecordedDate,Status,Finished,ResponseId,ExternalReference,IPAddress,Q1,Q1 - Group,Q2,Q9,kind\r\n"

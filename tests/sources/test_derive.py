@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxreport.sources import derive
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.glimpse import Glimpse
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.glimpse import Glimpse
+from cxreport.sources.formats.records import from_rows
 from cxreport.sources.privacy import mask
-from cxreport.sources.records import from_rows
 
 quick = settings(max_examples=40, deadline=None)
 

@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from cxreport.sources.draft import draft_mapping
+from cxreport.sources.formats.records import Records
 from cxreport.sources.mapping import Mapping
-from cxreport.sources.records import Records
 
 STANDARD = Mapping.model_validate(
     {

@@ -13,9 +13,9 @@ from cxreport.config import load_dataset
 from cxreport.errors import DefinitionError, UsageError
 from cxreport.sources import registry
 from cxreport.sources.adapter import Adapter
-from cxreport.sources.files import DeliveredFile
 from cxreport.sources.folder import Looked, look
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.files import DeliveredFile
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
 from cxreport.sources.tools import qualtrics
 
 PLAIN = "ticket id,created,note\n1,2026-09-01,x\n"

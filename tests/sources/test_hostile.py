@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from cxreport.errors import GateError
-from cxreport.sources import delimited, files
-from cxreport.sources.files import DeliveredFile, UnreadableFileError, opened
-from cxreport.sources.glimpse import Glimpse
-from cxreport.sources.records import from_objects, read_csv, read_parquet
-from cxreport.sources.workbooks import read_sheet
+from cxreport.sources.formats import delimited, files
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, opened
+from cxreport.sources.formats.glimpse import Glimpse
+from cxreport.sources.formats.records import from_objects, read_csv, read_parquet
+from cxreport.sources.formats.workbooks import read_sheet
 
 MAPPING = {"tables": {"customers": {"columns": {"customer_id": "id", "plan": "plan"}}}}
 FEED = {"id": "crm", "adapter": "mapped", "mapping": "crm.yml", "files": "crm.*"}
@@ -26,8 +26,8 @@ GOOD = "id,plan\nA,basic\n"
 MEASURED = """
 import re, sys
 from pathlib import Path
-from cxreport.sources.files import UnreadableFileError, opened
-from cxreport.sources.records import read_table
+from cxreport.sources.formats.files import UnreadableFileError, opened
+from cxreport.sources.formats.records import read_table
 for name in sys.argv[1:]:
     try:
         [read_table(file) for file in opened(Path(name))]
@@ -186,7 +186,7 @@ def test_workbook_with_entities_is_refused(entity: bytes) -> None:
 
 def test_crash_of_the_workbook_reader_is_a_refusal(monkeypatch) -> None:
     """A panic, which is no ordinary exception, ends its own process and no other."""
-    from cxreport.sources import workbooks
+    from cxreport.sources.formats import workbooks
 
     broken = "import sys; sys.stdout.write('[]\\n'); sys.stdout.flush(); import os; os.abort()"
     monkeypatch.setattr(workbooks, "_command", lambda arguments: [sys.executable, "-c", broken, *arguments])

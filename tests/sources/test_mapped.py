@@ -14,9 +14,9 @@ import pyreadstat
 import pytest
 
 from cxreport.errors import GateError
-from cxreport.sources import delimited, queries
-from cxreport.sources.files import UnreadableFileError
-from cxreport.sources.records import Records
+from cxreport.sources.formats import delimited, queries
+from cxreport.sources.formats.files import UnreadableFileError
+from cxreport.sources.formats.records import Records
 
 FEED = {"id": "poll", "adapter": "mapped", "mapping": "poll.yml", "files": "poll.*"}
 MAPPING: dict[str, Any] = {

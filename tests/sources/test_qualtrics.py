@@ -14,7 +14,7 @@ import pyreadstat
 import pytest
 
 from cxreport.errors import GateError
-from cxreport.sources.files import DeliveredFile
+from cxreport.sources.formats.files import DeliveredFile
 from cxreport.sources.mapping import FileForm
 from cxreport.sources.registry import find_adapter
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cxreport.sources import delimited
-from cxreport.sources.delimited import ArrowRows, csv_rows, strict_rows
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.glimpse import Glimpse
-from cxreport.sources.records import Records, read_csv, read_parquet, read_workbook
-from cxreport.sources.workbooks import as_text
+from cxreport.sources.formats import delimited
+from cxreport.sources.formats.delimited import ArrowRows, csv_rows, strict_rows
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.glimpse import Glimpse
+from cxreport.sources.formats.records import Records, read_csv, read_parquet, read_workbook
+from cxreport.sources.formats.workbooks import as_text
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=8)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from cxreport.errors import GateError
-from cxreport.sources.files import DeliveredFile
+from cxreport.sources.formats.files import DeliveredFile
 from cxreport.sources.mapping import FileForm
 from cxreport.sources.tools.salesforce import ADAPTER
 

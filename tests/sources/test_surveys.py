@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxreport.sources.adapter import Delivery
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.glimpse import Glimpse
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.glimpse import Glimpse
 from cxreport.sources.mapping import FileForm, Mapping
 from cxreport.sources.registry import find_adapter
 from cxreport.sources.surveys import DAY_FIRST, MONTH_FIRST, delimiter_of, possible_orders, readable, unique

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from cxreport.sources.adapter import Adapter
-from cxreport.sources.delimited import Row, csv_rows
 from cxreport.sources.figures import Figure, duration, figure_mapping, figure_records, in_minutes, number_form, plain
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.delimited import Row, csv_rows
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.records import Records
 from cxreport.sources.mapping import FileForm, Mapping
-from cxreport.sources.records import Records
 
 _DELIMITERS = ',;\t|:. "'  # a quote where blank cells are quoted
 _RULE = re.compile(r"#[=#]{3,}")

@@ -13,11 +13,11 @@ import pandas as pd
 
 from cxreport.sources.adapter import Adapter
 from cxreport.sources.derive import text_of, with_columns, with_whole_ids
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.records import Records, from_rows, table_rows
 from cxreport.sources.identifiers import digest
 from cxreport.sources.mapping import Fields, FileForm, Mapping, Origin
-from cxreport.sources.records import Records, from_rows, table_rows
 
 _ABOVE = 40  # rows in which the header is looked for
 _TITLE = "Bulk Mentions Download"

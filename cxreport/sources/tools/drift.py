@@ -13,13 +13,13 @@ from typing import Any
 
 from cxreport.sources.adapter import Adapter
 from cxreport.sources.derive import first_objects, later, plain, text_of, with_columns
-from cxreport.sources.files import DeliveredFile, UnreadableFileError, kind_of
-from cxreport.sources.glimpse import Glimpse, Recognised
-from cxreport.sources.jsonfiles import Object, read_objects
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, kind_of
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.json_objects import Object, read_objects
+from cxreport.sources.formats.records import Records, from_objects, from_rows
+from cxreport.sources.formats.workbooks import as_text
 from cxreport.sources.mapping import FileForm, FileMapping
-from cxreport.sources.records import Records, from_objects, from_rows
 from cxreport.sources.tables import Tables
-from cxreport.sources.workbooks import as_text
 
 _PAGES = ("data",)
 _REPORT = frozenset({"conversationId", "metrics"})

@@ -19,14 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cxreport.sources.adapter import Adapter
-from cxreport.sources.delimited import Row, csv_rows
 from cxreport.sources.figures import Figure, figure_mapping, figure_records, in_minutes, plain
-from cxreport.sources.files import DeliveredFile, UnreadableFileError, kind_of
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.delimited import Row, csv_rows
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, kind_of
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.json_objects import read_objects
+from cxreport.sources.formats.records import Records, from_objects, from_rows
 from cxreport.sources.identifiers import company_id, digest
-from cxreport.sources.jsonfiles import read_objects
 from cxreport.sources.mapping import Fields, FileForm, Mapping, Origin
-from cxreport.sources.records import Records, from_objects, from_rows
 
 _RULE = re.compile(r"# ?-{8,}")
 _DATE_LINE = re.compile(r"#[^:]+: ?(\d{8})")

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.records import Records, from_rows, table_rows
 from cxreport.sources.mapping import FileForm, Mapping, Origin
-from cxreport.sources.records import Records, from_rows, table_rows
 from cxreport.sources.surveys import (
     SurveyAdapter,
     delimiter_of,

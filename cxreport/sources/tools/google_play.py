@@ -10,11 +10,11 @@ import pandas as pd
 
 from cxreport.sources.adapter import Adapter
 from cxreport.sources.derive import text_of, with_columns
-from cxreport.sources.files import DeliveredFile
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.files import DeliveredFile
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.records import Records, read_csv
 from cxreport.sources.identifiers import digest, title_and_text
 from cxreport.sources.mapping import Fields, FileForm, Mapping, Origin
-from cxreport.sources.records import Records, read_csv
 
 _SUBMITTED, _UPDATED = "Review Submit Millis Since Epoch", "Review Last Update Millis Since Epoch"
 _SIGNATURE = frozenset({"Package Name", "Star Rating", "Review Link", _SUBMITTED})

@@ -6,13 +6,13 @@ then the header) was only seen in a third party's test, so that a feed must name
 """
 
 from cxreport.sources.adapter import Adapter
-from cxreport.sources.delimited import csv_rows
 from cxreport.sources.derive import with_whole_ids
 from cxreport.sources.figures import figure_mapping, wide_figures
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.delimited import csv_rows
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.records import Records, from_rows
 from cxreport.sources.mapping import FileForm, Mapping
-from cxreport.sources.records import Records, from_rows
 
 _CONVERSATIONS = frozenset({"Conversation ID", "Medium", "Channel", "Channel Display Name"})
 _POSTS = frozenset({"Date (GMT)", "Post ID", "Post Permalink", "Social Network"})

@@ -18,11 +18,11 @@ import pandas as pd
 from cxreport.config import Scale
 from cxreport.sources.adapter import Adapter
 from cxreport.sources.derive import first_objects, with_columns, with_notes, with_whole_ids
-from cxreport.sources.files import DeliveredFile, UnreadableFileError, kind_of
-from cxreport.sources.glimpse import Glimpse, Recognised
-from cxreport.sources.jsonfiles import read_objects
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, kind_of
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.json_objects import read_objects
+from cxreport.sources.formats.records import Records, from_objects, read_table
 from cxreport.sources.mapping import Battery, Fields, FileForm, Mapping, Origin, Question
-from cxreport.sources.records import Records, from_objects, read_table
 
 _FEEDBACK = frozenset({"hs_survey_type", "hs_value"})
 _FEEDBACK_LABELS = frozenset({"Survey Type", "Sentiment"})

@@ -16,11 +16,11 @@ from typing import Any
 from cxreport.config import Scale
 from cxreport.sources.adapter import Adapter
 from cxreport.sources.derive import at_rows, first_objects, plain, text_of, with_columns, with_notes
-from cxreport.sources.files import DeliveredFile, UnreadableFileError, kind_of
-from cxreport.sources.glimpse import Glimpse, Recognised
-from cxreport.sources.jsonfiles import read_objects
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, kind_of
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.json_objects import read_objects
+from cxreport.sources.formats.records import Records, from_objects, read_csv
 from cxreport.sources.mapping import Battery, Fields, FileForm, Mapping, Origin, Question
-from cxreport.sources.records import Records, from_objects, read_csv
 from cxreport.sources.tables import Tables
 from cxreport.sources.values import instants
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cxreport.sources.adapter import Adapter
-from cxreport.sources.files import UTF_8, DeliveredFile, UnreadableFileError, kind_of
-from cxreport.sources.glimpse import Glimpse, Recognised
-from cxreport.sources.jsonfiles import read_json
+from cxreport.sources.formats.files import UTF_8, DeliveredFile, UnreadableFileError, kind_of
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.json_objects import read_json
+from cxreport.sources.formats.queries import is_database, query_database, query_records
+from cxreport.sources.formats.records import Records, headed, read_csv, read_parquet, sheet_rows
+from cxreport.sources.formats.spss import read_spss
 from cxreport.sources.mapping import FileForm, FileMapping
-from cxreport.sources.queries import is_database, query_database, query_records
-from cxreport.sources.records import Records, headed, read_csv, read_parquet, sheet_rows
-from cxreport.sources.spss import read_spss
 
 _FORMS = {".tsv": "tsv", ".tab": "tsv"}
 

@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cxreport.sources.adapter import Adapter
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.json_objects import read_objects
+from cxreport.sources.formats.records import Records, from_objects
+from cxreport.sources.formats.workbooks import as_text
 from cxreport.sources.identifiers import company_id, digest
-from cxreport.sources.jsonfiles import read_objects
 from cxreport.sources.mapping import Fields, FileForm, Mapping, Origin
-from cxreport.sources.records import Records, from_objects
-from cxreport.sources.workbooks import as_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_END = 10**11  # the year 5138 in seconds, 1973 in milliseconds

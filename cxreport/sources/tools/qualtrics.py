@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from cxreport.sources.delimited import Row
-from cxreport.sources.files import DeliveredFile, UnreadableFileError, kind_of
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.delimited import Row
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, kind_of
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.records import Records, from_rows, table_rows
+from cxreport.sources.formats.spss import read_spss, spss_names
 from cxreport.sources.mapping import FileForm, Mapping, Origin, RealValues, known_zone
-from cxreport.sources.records import Records, from_rows, table_rows
-from cxreport.sources.spss import read_spss, spss_names
 from cxreport.sources.surveys import SurveyAdapter, delimiter_of, readable, responses_mapping
 
 _HEADER_ROWS, _LEGACY_HEADER_ROWS = 3, 2

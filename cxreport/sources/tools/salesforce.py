@@ -16,12 +16,12 @@ from pathlib import PurePosixPath
 
 from cxreport.schema import TableName
 from cxreport.sources.adapter import Adapter
-from cxreport.sources.delimited import Row, csv_rows
 from cxreport.sources.derive import at_rows, text_of, with_columns, with_notes
-from cxreport.sources.files import DeliveredFile, UnreadableFileError, kind_of
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.delimited import Row, csv_rows
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, kind_of
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.records import Records, from_rows
 from cxreport.sources.mapping import Fields, FileForm, Mapping, Origin
-from cxreport.sources.records import Records, from_rows
 from cxreport.sources.tables import Tables
 
 _SYSTEM_FIELDS = frozenset({"CreatedDate", "LastModifiedDate", "SystemModstamp", "IsDeleted"})

@@ -10,11 +10,11 @@ import pandas as pd
 from cxreport.sources.adapter import Adapter
 from cxreport.sources.derive import with_columns, with_whole_ids
 from cxreport.sources.figures import figure_mapping, wide_figures
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.records import Records, read_csv
 from cxreport.sources.identifiers import digest
 from cxreport.sources.mapping import Fields, FileForm, Mapping, Origin
-from cxreport.sources.records import Records, read_csv
 
 _POSTS = frozenset({"Date", "Post ID", "Network", "Post Type"})
 _PROFILES = frozenset({"Network", "Profile", "Audience"})

@@ -15,12 +15,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cxreport.sources.delimited import Row
-from cxreport.sources.files import DeliveredFile, UnreadableFileError, kind_of
-from cxreport.sources.glimpse import Glimpse, Recognised
-from cxreport.sources.jsonfiles import read_objects
+from cxreport.sources.formats.delimited import Row
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, kind_of
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.json_objects import read_objects
+from cxreport.sources.formats.records import Records, from_objects, from_rows, table_rows
+from cxreport.sources.formats.workbooks import as_text, sheet_names
 from cxreport.sources.mapping import FileForm, Mapping, Origin, RealValues
-from cxreport.sources.records import Records, from_objects, from_rows, table_rows
 from cxreport.sources.surveys import (
     MONTH_FIRST,
     SurveyAdapter,
@@ -30,7 +31,6 @@ from cxreport.sources.surveys import (
     responses_mapping,
     unique,
 )
-from cxreport.sources.workbooks import as_text, sheet_names
 
 _ID, _AUDIENCE_ID, _ENDED = "Respondent ID", "RespondentID", "End Date"
 _ALONE = frozenset({"", "Response", "Open-Ended Response"})

@@ -6,12 +6,12 @@ business accounts were not seen in a file: the adapter `mapped` reads it.
 
 from cxreport.sources.adapter import Adapter
 from cxreport.sources.derive import first_objects, with_columns
-from cxreport.sources.files import DeliveredFile
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.files import DeliveredFile
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.json_objects import read_json
+from cxreport.sources.formats.records import Records
 from cxreport.sources.identifiers import title_and_text
-from cxreport.sources.jsonfiles import read_json
 from cxreport.sources.mapping import Fields, FileForm, Mapping, Origin
-from cxreport.sources.records import Records
 
 _PAGE = "reviews"
 _KEYS = frozenset({"id", "stars", "createdAt", "consumer"})

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from cxreport.sources.files import DeliveredFile, UnreadableFileError, kind_of
-from cxreport.sources.glimpse import Glimpse, Recognised
-from cxreport.sources.jsonfiles import read_objects
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, kind_of
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.json_objects import read_objects
+from cxreport.sources.formats.records import Records, from_objects, from_rows, table_rows
+from cxreport.sources.formats.workbooks import as_text
 from cxreport.sources.mapping import FileForm, Mapping, Origin, RealValues
-from cxreport.sources.records import Records, from_objects, from_rows, table_rows
 from cxreport.sources.surveys import SurveyAdapter, delimiter_of, readable, responses_mapping, unique
-from cxreport.sources.workbooks import as_text
 
 _TOKEN, _SUBMITTED, _TYPE = "#", "Submit Date (UTC)", "Response Type"
 _SIGNATURE = frozenset({_SUBMITTED, "Network ID"})

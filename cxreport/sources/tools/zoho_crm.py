@@ -8,10 +8,10 @@ those that several importers expect.
 
 from cxreport.sources.adapter import Adapter
 from cxreport.sources.derive import with_whole_ids
-from cxreport.sources.files import DeliveredFile
-from cxreport.sources.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.files import DeliveredFile
+from cxreport.sources.formats.glimpse import Glimpse, Recognised
+from cxreport.sources.formats.records import Records, read_csv
 from cxreport.sources.mapping import FileForm, FileMapping
-from cxreport.sources.records import Records, read_csv
 
 _ID = ".id"
 _KEYS = ("Record Id", "Contact Id")  # the second in older files

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cxreport.sources.files import UTF_8, DeliveredFile, UnreadableFileError, marked_encoding
+from cxreport.sources.formats.files import UTF_8, DeliveredFile, UnreadableFileError, marked_encoding
 
 MOST_COLUMNS = 16_384  # as in the widest sheet; every column costs memory before it holds anything
 MOST_ROWS = 20_000_000  # each takes some 200 bytes in Python beside its cells

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from cxreport.sources.files import DeliveredFile, kind_of, marked_encoding
-from cxreport.sources.workbooks import first_rows as first_workbook_rows
+from cxreport.sources.formats.files import DeliveredFile, kind_of, marked_encoding
+from cxreport.sources.formats.workbooks import first_rows as first_workbook_rows
 
 _ROWS = 60  # enough to pass titles and notes above a header
 _OBJECTS = 5

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.jsonfiles import DEEPEST, read_json, read_objects
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.json_objects import DEEPEST, read_json, read_objects
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(), lambda inner: st.lists(inner, max_size=3)

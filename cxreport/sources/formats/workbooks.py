@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxreport.errors import nearest
-from cxreport.sources import workbook_reader
-from cxreport.sources.files import BROKEN_ARCHIVE, DeliveredFile, UnreadableFileError, refuse_bomb
-from cxreport.sources.workbook_reader import MOST_SECONDS, as_text
+from cxreport.sources.formats import workbook_reader
+from cxreport.sources.formats.files import BROKEN_ARCHIVE, DeliveredFile, UnreadableFileError, refuse_bomb
+from cxreport.sources.formats.workbook_reader import MOST_SECONDS, as_text
 
 _DOCTYPE, _PROLOGUE = b"<!DOCTYPE", 1_024  # where it stands, in bytes
 

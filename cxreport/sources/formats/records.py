@@ -11,10 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cxreport.sources.delimited import ArrowRows, Row, csv_rows, refuse_endless
-from cxreport.sources.files import UTF_8, DeliveredFile, UnreadableFileError, kind_of
+from cxreport.sources.formats.delimited import ArrowRows, Row, csv_rows, refuse_endless
+from cxreport.sources.formats.files import UTF_8, DeliveredFile, UnreadableFileError, kind_of
+from cxreport.sources.formats.workbooks import as_text, read_sheet, trimmed
 from cxreport.sources.values import stripped
-from cxreport.sources.workbooks import as_text, read_sheet, trimmed
 
 _LONG_NUMBER = re.compile(r"\d{4}")
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
-from cxreport.sources.delimited import refuse_endless
-from cxreport.sources.files import DeliveredFile, UnreadableFileError
-from cxreport.sources.records import Records
-from cxreport.sources.workbooks import as_text
+from cxreport.sources.formats.delimited import refuse_endless
+from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.records import Records
+from cxreport.sources.formats.workbooks import as_text
 
 MOST_MEMORY = "4 GiB"  # as for a workbook; nothing goes to the disk
 MOST_SECONDS = 60

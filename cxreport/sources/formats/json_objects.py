@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cxreport.sources.files import UTF_8, DeliveredFile, UnreadableFileError
-from cxreport.sources.records import Records, from_objects
+from cxreport.sources.formats.files import UTF_8, DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.records import Records, from_objects
 
 DEEPEST = 32  # levels of lists and objects; exports of records have a handful
 _BETWEEN = re.compile(r"[ \t\r\n]*")

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cxreport.sources import spss_reader
-from cxreport.sources.files import UTF_8, DeliveredFile, UnreadableFileError
-from cxreport.sources.records import Records
-from cxreport.sources.spss_reader import MOST_SECONDS
-from cxreport.sources.workbooks import as_text
+from cxreport.sources.formats import spss_reader
+from cxreport.sources.formats.files import UTF_8, DeliveredFile, UnreadableFileError
+from cxreport.sources.formats.records import Records
+from cxreport.sources.formats.spss_reader import MOST_SECONDS
+from cxreport.sources.formats.workbooks import as_text
 
 STATED_MISSING = "declared missing in the file"
 _LONGEST_REASON = 80
