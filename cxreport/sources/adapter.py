@@ -92,6 +92,10 @@ class Adapter(ABC):
         asked = set(tables["answers"]["question"]) if "answers" in tables else set()
         questions = {name: title for name, title in whole.titles.items() if name in asked}
         found = identities(whole, records, tables, context)
+        if "customers" in tables and whole.tables["customers"].only_identifies:
+            # Several people of one customer are no several customers, and a list of them is no list of customers.
+            said = f"{len(tables['customers']):,} records only say by which keys and names customers are known"
+            tables, notes = {name: rows for name, rows in tables.items() if name != "customers"}, (*notes, said)
         return Delivery(tables, records.rows, records.header, notes, found, questions)
 
 

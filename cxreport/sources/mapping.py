@@ -144,7 +144,8 @@ class Fields(Definition):
     - `only_if`: delivered column to the values with which a record is a row of this table, any value when none is
       listed; other records are no rows of it, and are counted
     - `updated`: when the record was last changed; of several deliveries of one key the newest is the one that counts
-    - `keys`: further keys of a customer, such as `email`, by which other sources' rows find it; for `customers` only
+    - `keys`: further keys of a customer, such as `email`, by which other sources' rows find it; for `customers` only.
+      Records of which no more than keys and the `customer_id` are placed are no rows of `customers`
     - `names`: columns with the parts of a customer's name in their order, which are masked in comments and not stored;
       for `customers` only
     """
@@ -165,6 +166,11 @@ class Fields(Definition):
     def every_origin(self) -> list[Origin]:
         """All origins, those of what is used and not stored included."""
         return [*self.origins.values(), *self.keys.values(), *([self.updated] if self.updated else [])]
+
+    @property
+    def only_identifies(self) -> bool:
+        """Whether a record says no more of a customer than by which keys and names it is known."""
+        return self.origins.keys() == {"customer_id"} and bool(self.keys or self.names)
 
     def over(self, standard: Self) -> Self:
         """Return a tool's standard fields with these put over them."""

@@ -65,9 +65,12 @@ REPORT_MAPPING = {
 }
 
 
-def notes(company) -> list[str]:
-    feeds = json.loads((company.project.staged("acme") / "feeds.json").read_text(encoding="utf-8"))
-    return feeds["sales"]["files"][0]["notes"]
+def feeds(company) -> dict:
+    return json.loads((company.project.staged("acme") / "feeds.json").read_text(encoding="utf-8"))
+
+
+def notes(company, feed: str = "sales") -> list[str]:
+    return feeds(company)[feed]["files"][0]["notes"]
 
 
 # --- objects -------------------------------------------------------------------------------------
@@ -145,17 +148,43 @@ def test_opportunities_that_were_won_are_orders(company) -> None:
 
 
 def test_contacts_are_keys_of_their_account(company, monkeypatch) -> None:
-    """No name or address of a contact is stored; one without an account is no customer."""
+    """Contacts lead to their account, are no customers themselves however many there are, and are not stored."""
     monkeypatch.setenv("CXREPORT_HASH_KEY", "a secret of the company")
+    at = "2026-09-01T13:00:00.000Z"
+    company.deliver("accounts.csv", f"Id,CreatedDate,IsDeleted\n001A00000000001AAA,{at},false\n")
     company.deliver(
-        "export.csv",
+        "contacts.csv",
         "Id,AccountId,LastName,Email,Phone,CreatedDate\n"
-        "003A00000000001AAA,001A00000000001AAA,Example,ann@example.com,312-555-0147,2026-09-01T13:00:00.000Z\n"
-        "003A00000000002AAA,,Other,bo@example.com,,2026-09-01T13:00:00.000Z\n",
+        f"003A00000000001AAA,001A00000000001AAA,Example,ann@example.com,312-555-0147,{at}\n"
+        f"003A00000000003AAA,001A00000000001AAA,Third,cy@example.com,,{at}\n"
+        f"003A00000000002AAA,,Other,bo@example.com,,{at}\n",
     )
-    company.ingest(FEED)
+    company.map("people.yml", {"tables": {"customers": {"keys": {"email": {"column": "Email", "keep": "email"}}}}})
+    company.map(
+        "answers.yml",
+        {
+            "tables": {
+                "responses": {
+                    "columns": {
+                        "response_id": "id",
+                        "customer_id": {"column": "who", "keep": "email"},
+                        "responded_at": {"column": "at", "formats": ["%Y-%m-%d"]},
+                    }
+                }
+            }
+        },
+    )
+    company.deliver("answers.csv", "id,who,at\n1,Cy@Example.com,2026-09-02\n2,bo@example.com,2026-09-03\n")
+    accounts = FEED | {"id": "accounts", "files": "accounts.csv"}
+    contacts = FEED | {"id": "contacts", "files": "contacts.csv", "mapping": "people.yml"}
+    company.ingest(
+        accounts, contacts, {"id": "survey", "adapter": "mapped", "mapping": "answers.yml", "files": "answers.csv"}
+    )
     customers = company.staged("customers")
     assert customers["customer_id"].tolist() == ["001A00000000001AAA"]
+    assert company.staged("responses")["customer_id"].tolist()[0] == "001A00000000001AAA"
+    assert feeds(company)["survey"]["customers"] == {"matched": 1, "in_conflict": 0, "unmatched": 1}
+    assert "2 records only say by which keys" in notes(company, "contacts")[-1]
     assert not customers.astype(str).isin(["Example", "ann@example.com", "312-555-0147"]).any().any()
 
 
