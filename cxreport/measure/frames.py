@@ -11,13 +11,14 @@ from cxreport.config import Dataset, FactName, Project, Report, load_yaml
 from cxreport.engine import Engine, Frame, collect, in_memory
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.measure import facts
-from cxreport.measure.reduce import IN_MEMORY, row_count
+from cxreport.measure.reduce import row_count
 from cxreport.periods import Period, PeriodKind
 from cxreport.schema import INSTANT, TABLES, TableName
 from cxreport.sources.mapping import Battery
 from cxreport.sources.registry import find_adapter
 from cxreport.sources.staging import MAPPINGS
 
+_IN_MEMORY = 1_000_000  # facts of so many rows are held by pandas: each KPI would have the engine read them again
 # Where a row came from matters to the validator only.
 _TRACE = ("source", "source_row", "updated_at", "typing_fault")
 _ASKED_OFTEN: tuple[TableName, ...] = ("customers", "subscriptions", "orders", "tickets")
@@ -100,7 +101,7 @@ class _Builder:
         wide = self.with_customers(fact) if self.dataset.segments_from_customers else fact
         # Lifetime value is computed from the days of orders; no other measure needs instants.
         rows = self.engine.keep(wide if name == "orders" else _lean(wide), name)
-        return in_memory(rows) if row_count(rows) <= IN_MEMORY else rows
+        return in_memory(rows) if row_count(rows) <= _IN_MEMORY else rows
 
     def fact(self, name: FactName) -> Frame | None:
         """Return a fact, or `None` where the tables it is made of have no rows."""

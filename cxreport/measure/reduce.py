@@ -27,7 +27,7 @@ from cxreport.schema import TOTAL
 # Additive over groups that share no cluster: totals come from summed statistics, never from averages of averages.
 SUMS = ("n", "n_top", "n_bottom", "w", "w2", "wx", "wx2", "w2x", "w2x2")
 # Up to so many rows are fetched and rolled up in memory; a query for each segment would take longer.
-IN_MEMORY = 1_000_000
+IN_MEMORY = 300_000
 # Group sizes and ranks share one integer, so that one membership test picks the order statistics of all groups.
 _GROUP_SIZE = 2**31
 # Products of one side's scores x and weights w with those of the other side.
