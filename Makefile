@@ -45,7 +45,7 @@ format: .venv/.ready ## put code and notebooks into the house style
 	@$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
 bench: .venv/.ready ## measure speed and memory as ratios against named rivals
-	@$(BIN)/python tests/bench/bench.py
+	@$(BIN)/python tests/bench
 
 lock: .venv/.ready ## resolve the dependencies anew (needs uv on the PATH), then environment.yml from the locks
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \

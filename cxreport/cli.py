@@ -6,16 +6,17 @@ so that help appears at once.
 
 import hashlib
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 from zoneinfo import ZoneInfo
 
 import typer
 
-from cxreport.errors import CxError, UsageError
+from cxreport.errors import CxError, RunError, UsageError
 from cxreport.publish.atomic import disk_errors, reserved
 
 if TYPE_CHECKING:
@@ -51,14 +52,30 @@ AsOfOption = Annotated[
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit; errors that a user can act on are printed without a traceback."""
+    """Run the command line and exit; errors that a user can act on are printed without a traceback.
+
+    Of all others, which are defects, the place is printed and not the message, which may quote data.
+    """
     try:
         with disk_errors(Path.cwd()):
             app(args=arguments)
     except CxError as error:
-        for label, text in (("Found", error.found), ("Expected", error.expected), ("Do", error.do)):
-            typer.echo(f"{label + ':':<10}{text}", err=True)
-        sys.exit(error.exit_code)
+        _refuse(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not print data
+        typer.echo("".join(traceback.format_tb(error.__traceback__)), err=True, nl=False)
+        _refuse(
+            RunError(
+                found=f"a defect of cxreport, {type(error).__name__}, at the last of the lines above",
+                expected="a result, or a message that says what to correct",
+                do="report the lines above; the exception's own message may quote data and is not shown",
+            )
+        )
+
+
+def _refuse(error: CxError) -> NoReturn:
+    for label, text in (("Found", error.found), ("Expected", error.expected), ("Do", error.do)):
+        typer.echo(f"{label + ':':<10}{text}", err=True)
+    sys.exit(error.exit_code)
 
 
 @app.command()

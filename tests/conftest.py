@@ -1,6 +1,7 @@
 """Fixtures and settings shared by all tests, among them the two published companies that many tests read."""
 
 import fcntl
+import importlib.util
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -46,6 +48,11 @@ PARTS = [
     "requirements",
     "Makefile",
     "pyproject.toml",
+]
+# Where programs leave temporary files, caches, histories and settings.
+PRIVATE = [
+    *("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "MPLCONFIGDIR"),
+    *("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"),
 ]
 SEPTEMBER = Period.parse("2026-09")
 SMALL_MONTHS = 4
@@ -164,19 +171,31 @@ def copy_project(root: Path, target: Path) -> Project:
     return Project(target)
 
 
-def run(project: Project, command: str) -> str:
-    """Run a command line in a project as a user with the environment active would; demand success."""
+def run(project: Project, command: str, printed: Path | None = None, **environment: str) -> str:
+    """Run a command line in a project as a user with the environment active would; demand success.
+
+    It returns what was printed; `printed` is a file for that and for what was written to the other stream.
+    """
     tools = Path(sys.executable).parent
     result = subprocess.run(
         shlex.split(command),
         cwd=project.root,
-        env={"PATH": f"{tools}:{os.environ['PATH']}", "HOME": os.environ.get("HOME", "")},
+        env={"PATH": f"{tools}:{os.environ['PATH']}", "HOME": os.environ.get("HOME", "")} | environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    if printed:
+        printed.write_text(result.stdout + result.stderr, encoding="utf-8")
     return result.stdout
+
+
+def private_folders(folder: Path) -> dict[str, str]:
+    """Return the variables that keep all that a run leaves outside its project, such as caches, within a folder."""
+    for name in PRIVATE:
+        (folder / name.lower()).mkdir(parents=True, exist_ok=True)
+    return {name: str(folder / name.lower()) for name in PRIVATE}
 
 
 def lend_environment(root: Path, project: Project) -> bool:
@@ -190,9 +209,9 @@ def lend_environment(root: Path, project: Project) -> bool:
 
 
 @pytest.fixture(scope="session", name="copy_project")
-def _copy_project(root) -> Callable[[Path], Project]:
-    """Return a function that copies what a clone holds to a folder."""
-    return lambda target: copy_project(root, target)
+def _copy_project(root) -> Callable[..., Project]:
+    """Return a function that copies what a clone holds, of this project or of another, to a folder."""
+    return lambda target, source=root: copy_project(source, target)
 
 
 @pytest.fixture(scope="session", name="run")
@@ -222,7 +241,10 @@ def pack(root, once) -> Made:
 
 @pytest.fixture(scope="session")
 def small(root, readme, once) -> Made:
-    """A few months of the sample company and a few KPIs, published by the README's `cxreport run`."""
+    """A few months of the sample company and a few KPIs, published by the README's `cxreport run`.
+
+    Personal data are planted in its exports; what the run left outside the project and printed is in `left/`.
+    """
     [command] = [line for line in readme if line.startswith("cxreport run ")]
 
     def make(folder: Path) -> str:
@@ -231,10 +253,32 @@ def small(root, readme, once) -> Made:
         path = project.definitions / "monthly.yml"
         definition = yaml.safe_load(path.read_text(encoding="utf-8")) | SMALL_REPORT
         path.write_text(yaml.safe_dump(definition, allow_unicode=True, sort_keys=False), encoding="utf-8")
-        return run(project, command)
+        _PERSONAL_DATA.plant(project)
+        left = folder / "left"
+        return run(project, command, printed=left / "printed.txt", **private_folders(left))
 
     folder, printed = once("small", make)
     return Made(Project(folder), "monthly", "sample", SEPTEMBER, printed)
+
+
+def _load_personal_data() -> ModuleType:
+    """Load the package beside this file, which no test could import otherwise."""
+    folder = Path(__file__).parent / "personal_data"
+    spec = importlib.util.spec_from_file_location(
+        "personal_data", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    sys.modules["personal_data"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_PERSONAL_DATA = _load_personal_data()
+
+
+@pytest.fixture(scope="session")
+def personal_data() -> ModuleType:
+    """The items of personal data, and the search for them."""
+    return _PERSONAL_DATA
 
 
 # --- the browser -----------------------------------------------------------------------------------

@@ -274,7 +274,7 @@ def test_whole_report_on_spark_equals_duckdb(how, pack, tmp_path):
     if NO_SPARK:
         pytest.skip(NO_SPARK)
     project = Project(tmp_path / "project")
-    made = shutil.ignore_patterns("output", "sample", "measured", ".venv")
+    made = shutil.ignore_patterns("output", "measured", ".venv")
     shutil.copytree(pack.project.root, project.root, ignore=made)
     with connect_server(tmp_path) if how == "connect" else nullcontext("local[2]") as remote:
         text = f"engine: spark\nspark_remote: {remote}\n"

@@ -67,12 +67,11 @@ def find_margins(levels: pd.DataFrame) -> list[Margin]:
     Margin(whole=(('stage', 'use'),), parts=(('touchpoint', 'app'), ('touchpoint', 'visit')))
     """
     margins = []
-    for left, right in combinations(levels.columns, 2):
-        pairs = levels[[left, right]].drop_duplicates()
-        left_code, left_levels = pd.factorize(pairs[left], sort=True)
-        right_code, right_levels = pd.factorize(pairs[right], sort=True)
+    coded = {name: pd.factorize(levels[name], sort=True) for name in levels.columns}
+    for left, right in combinations(coded, 2):
+        (left_code, left_levels), (right_code, right_levels) = coded[left], coded[right]
         cells = [*((left, level) for level in left_levels), *((right, level) for level in right_levels)]
-        meet = coo_array((np.ones(len(pairs)), (left_code, right_code + len(left_levels))), shape=(len(cells),) * 2)
+        meet = coo_array((np.ones(len(levels)), (left_code, right_code + len(left_levels))), shape=(len(cells),) * 2)
         number, component = connected_components(meet, directed=False)
         for chosen in range(number if number > 1 else 0):
             held = [cell for cell, part in zip(cells, component, strict=True) if part == chosen]

@@ -74,33 +74,57 @@ def counts(pack: Pack) -> Markdown:
 
 def rules_broken(pack: Pack) -> Markdown:
     """Return every rule that rows broke: what it asks, why, how many of how many rows, what followed."""
-    broken = [rule for rule in pack.verdict.rules if rule.rows]
     rows = [
         [
-            escape_markdown(rule.rule.replace("_", " ")),
+            _rule(rule.rule) + tables.second(rule.severity),
             escape_markdown(rule.table),
             f"{tables.number(rule.rows)} of {tables.number(rule.checked)}",
             escape_markdown(rule.outcome),
             escape_markdown(rule.reason),
         ]
-        for rule in broken
+        for rule in pack.verdict.rules
+        if rule.rows
     ]
-    held = sum(not rule.rows for rule in pack.verdict.rules)
+    held = len(pack.verdict.rules) - len(rows)
     if not rows:
-        return Markdown(f"All {held} rules held for all rows.")
-    return Markdown(pipe_table(["Rule", "Table", "Rows", "Outcome", "Why the rule"], rows, "llrll"))
+        return Markdown(f"All rules held for all rows: {held}.")
+    table = pipe_table(["Rule", "Table", "Rows", "Outcome", "Why the rule"], rows, "llrll")
+    return Markdown(f"{table}\n\nOther rules, which held for all rows: {held}.")
 
 
 def feeds_noted(pack: Pack) -> Markdown:
     """Return the rules on whole deliveries that did not pass: what was found and what was expected."""
     rows = [
-        [escape_markdown(text) for text in (gate.feed, gate.rule.replace("_", " "), gate.found, gate.expected)]
+        [
+            escape_markdown(gate.feed) + tables.second(escape_markdown(gate.thing)),
+            _rule(gate.rule) + tables.second(gate.severity),
+            escape_markdown(gate.found),
+            escape_markdown(gate.expected),
+        ]
         for gate in pack.verdict.gates
         if gate.outcome != "passed"
     ]
+    passed = len(pack.verdict.gates) - len(rows)
     if not rows:
-        return Markdown(f"All {len(pack.verdict.gates)} checks of whole deliveries passed.")
-    return Markdown(pipe_table(["Feed", "Rule", "Found", "Expected"], rows))
+        return Markdown(f"All checks of whole deliveries passed: {passed}.")
+    table = pipe_table(["Feed", "Rule", "Found", "Expected"], rows)
+    return Markdown(f"{table}\n\nOther checks, which passed: {passed}.")
+
+
+def waivers(pack: Pack) -> Markdown:
+    """Return the waivers of the month: rule, what came of it, who reviewed it, until when and why."""
+    rows = [
+        [
+            _rule(waiver.rule) + tables.second(escape_markdown(waiver.scope)),
+            escape_markdown(waiver.outcome) + tables.second(f"counts as {waiver.downgrade_to}"),
+            escape_markdown(waiver.by) + tables.second(f"on {waiver.reviewed}, until {waiver.until}"),
+            escape_markdown(waiver.reason),
+        ]
+        for waiver in pack.verdict.waivers
+    ]
+    if not rows:
+        return Markdown("No rule was waived for this period.")
+    return Markdown(pipe_table(["Rule", "Waiver", "Reviewed by", "Reason"], rows))
 
 
 def missing_answers(pack: Pack) -> Markdown:
@@ -220,6 +244,10 @@ def provenance(pack: Pack) -> Markdown:
         "Contact": pack.report.contact,
     }
     return Markdown(_terms({name: escape_markdown(text) for name, text in facts.items()}))
+
+
+def _rule(name: str) -> str:
+    return escape_markdown(name.replace("_", " "))
 
 
 def _facts(kpi: ShownKpi, pack: Pack) -> dict[str, str]:

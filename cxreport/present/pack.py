@@ -165,6 +165,21 @@ class Pack:
         """Whether an earlier period was measured."""
         return bool((self.estimates["period"] < self.period.id).any())
 
+    def footnotes(self, page: str) -> list[str]:
+        """Return what readers of a page are told of the data; plain text, not yet escaped.
+
+        A report has the pages that its notebooks are named after. What concerns none of them stands under the method,
+        or on the first page of a report without one.
+        """
+        held = [name.partition("_")[2] for name in self.report.present]
+        home = "method" if "method" in held else held[0]
+        return [
+            footnote
+            for concerned, footnotes in self.verdict.pages.items()
+            if page == (concerned if concerned in held else home)
+            for footnote in footnotes
+        ]
+
     def figures(self, kpi: str, segment: str = ALL) -> list[Figure]:
         """Return a KPI's figures of the reported period, in the segment's reading order.
 

@@ -69,7 +69,7 @@ def look_at(pack: Pack, limit: int = _MOST_ITEMS) -> Markdown:
 
 
 def rests_on(pack: Pack) -> Markdown:
-    """Return what the figures rest on: answers counted, what was left out and why, what is hidden, the verdict."""
+    """Return what the figures rest on: the verdict, answers counted, what was set aside, what is hidden."""
     verdict = pack.verdict
     used = {name for kpi in pack.kpis.values() for name in _SOURCES.get(kpi.table, (kpi.table,))}
     counts = {name: count for name, count in verdict.tables.items() if name in used and count.rows_in}
@@ -81,12 +81,29 @@ def rests_on(pack: Pack) -> Markdown:
     lines = [
         f"Verdict on the data: **{escape_markdown(verdict.decision)}**.",
         f"Accepted: {kept}." if kept else "",
+        _set_aside(pack),
         _without_score(pack),
-        *(escape_markdown(footnote) for footnote in verdict.footnotes),
         f"Hidden, at least in parts, to protect small groups: {'; '.join(hidden)}." if hidden else "",
         f"Measured: {escape_markdown(pack.dataset.population)}, those who chose to answer.",
     ]
     return Markdown("\n".join(f"- {line}" for line in lines if line))
+
+
+def notes(pack: Pack, page: str) -> Markdown:
+    """Return the footnotes of a page as a section; empty when it has none."""
+    lines = [f"- {escape_markdown(footnote)}" for footnote in pack.footnotes(page)]
+    return Markdown("\n".join(["## Notes on these data", "", *lines]) if lines else "")
+
+
+def _set_aside(pack: Pack) -> str:
+    """Say how many delivered rows were rejected, and how many footnotes the first page does not show."""
+    counts = pack.verdict.tables.values()
+    rejected, delivered = sum(count.rejected for count in counts), sum(count.rows_in for count in counts)
+    elsewhere = sum(map(len, pack.verdict.pages.values())) - len(pack.footnotes("executive"))
+    stand = "1 note on these data stands" if elsewhere == 1 else f"{tables.number(elsewhere)} notes on these data stand"
+    return f"Set aside: {tables.number(rejected)} of {tables.number(delivered)} delivered rows." + (
+        f" {stand} on other pages." if elsewhere else ""
+    )
 
 
 def _without_score(pack: Pack) -> str:

@@ -15,6 +15,7 @@ from cxreport.publish import atomic, manifest
 
 HTML = "all/report.html"
 PDF = "all/report.pdf"
+QUALITY = "all/data-quality.html"
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,11 @@ def _section(issues: list[Issue]) -> str:
 def _row(issue: Issue) -> str:
     label = escape(issue.period.label)
     base = f"{quote(issue.report)}/{quote(issue.period.id)}"
-    files = (("Report", HTML), ("PDF", PDF), ("Record", manifest.NAME))
+    files = (("Report", HTML), ("PDF", PDF), ("Data quality", QUALITY), ("Record", manifest.NAME))
     links = " ".join(
-        f'<a href="{base}/{path}">{name}<span class="unseen"> of {label}</span></a>' for name, path in files
+        f'<a href="{base}/{path}">{name}<span class="unseen"> of {label}</span></a>'
+        for name, path in files
+        if (issue.folder / path).is_file()  # issues of earlier versions have no data-quality page
     )
     return (
         f'<tr><th scope="row">{label}</th><td>{escape(issue.as_of)}</td>'

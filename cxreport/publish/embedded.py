@@ -44,7 +44,7 @@ class Embedded:
         """Return the versions of pandoc and Typst."""
         return {"pandoc": pandoc.version(), "typst": version("typst")}
 
-    def render(self, document: Path, *, html: Path, pdf: Path, project: Project, timestamp: datetime) -> None:
+    def render(self, document: Path, *, html: Path, pdf: Path | None, project: Project, timestamp: datetime) -> None:
         """Write the page and the PDF; raises `RunError` when pandoc or Typst refuses the document."""
         source = _Source.of(documents.read(document))
         theme = _Theme(project.theme)
@@ -53,14 +53,16 @@ class Embedded:
             metadata.write_text(json.dumps(source.metadata), encoding="utf-8")
             tree = _finish(pandoc.read_markdown(source.markdown, metadata), source)
             page = pandoc.write_html(_for_html(tree, source, theme), theme.file("report.html"))
+            # A corner cell without words is no header of anything.
+            html.write_text(_EMPTY_HEADER.sub("<td></td>", page), encoding="utf-8")
+            if pdf is None:
+                return
             for name, svg in source.figures.items():
                 (Path(folder) / name).write_text(svg, encoding="utf-8")
             main = Path(folder) / "report.typ"
             main.write_text(
                 pandoc.write_typst(_for_typst(tree, source, theme), theme.file("report.typ")), encoding="utf-8"
             )
-            # A corner cell without words is no header of anything.
-            html.write_text(_EMPTY_HEADER.sub("<td></td>", page), encoding="utf-8")
             pdf.write_bytes(_compile(main, timestamp))
 
 

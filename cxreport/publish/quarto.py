@@ -27,13 +27,15 @@ class Quarto:
         """Return Quarto's version."""
         return {"quarto": _run(["--version"], Path.cwd(), {}).strip()}
 
-    def render(self, document: Path, *, html: Path, pdf: Path, project: Project, timestamp: datetime) -> None:
-        """Render aside and move the two files into place; raises `RunError` with Quarto's last lines when it fails."""
+    def render(self, document: Path, *, html: Path, pdf: Path | None, project: Project, timestamp: datetime) -> None:
+        """Render aside and move the files into place; raises `RunError` with Quarto's last lines when it fails."""
         clock = {"SOURCE_DATE_EPOCH": str(int(timestamp.timestamp()))}
         with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
             folder = Path(scratch)
             _set_up(folder, document, project)
             for target, suffix, wanted in (("html", "html", html), ("typst", "pdf", pdf)):
+                if wanted is None:
+                    continue
                 said = _run(["render", f"{_STEM}.ipynb", "--to", target], folder, clock)
                 made = folder / f"{_STEM}.{suffix}"
                 if not made.is_file():

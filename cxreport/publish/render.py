@@ -22,8 +22,8 @@ class Renderer(Protocol):
         """Return the versions of the tools that draw the report, by name."""
         ...
 
-    def render(self, document: Path, *, html: Path, pdf: Path, project: Project, timestamp: datetime) -> None:
-        """Write a self-contained page and a tagged PDF; the same inputs give the same bytes.
+    def render(self, document: Path, *, html: Path, pdf: Path | None, project: Project, timestamp: datetime) -> None:
+        """Write a self-contained page and, if wanted, a tagged PDF; the same inputs give the same bytes.
 
         `timestamp` (with a time zone) is the date that the files carry. Raises `RunError` when a tool fails.
         """

@@ -3,17 +3,16 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial
 from pathlib import Path
 
 import cxreport
 from cxreport import sources
 from cxreport.config import ESTIMATES_FILE, Dataset, Project, Report, load_dataset, load_kpis, load_segments
-from cxreport.errors import DefinitionError, UsageError, listed
+from cxreport.errors import DefinitionError, GateError, UsageError, listed
 from cxreport.periods import Period
 from cxreport.publish import archive, atomic, document, manifest, notebooks, render
 from cxreport.publish.notebooks import Notebook, Value
@@ -24,6 +23,7 @@ Tell = Callable[[str], None]
 
 # The audience of a pack; a pack for everybody is the only one there is.
 AUDIENCE = "all"
+NOTEBOOKS = f"{AUDIENCE}/notebooks"
 # Parameters that have options of their own, or follow from them.
 _RESERVED = ("report", "dataset", "period", "as_of", "root")
 
@@ -69,6 +69,52 @@ class _Issue:
             | self.plan.extra.get(notebook.name, {})
             for notebook in self.plan.prepare + self.plan.present
         }
+
+
+@dataclass(frozen=True)
+class _Pack:
+    """An issue that is being built in a folder."""
+
+    project: Project
+    issue: _Issue
+    folder: Path
+    renderer: render.Renderer
+    tell: Tell
+
+    def execute(self, chosen: Sequence[Notebook], processes: int = 1) -> None:
+        """Execute notebooks, up to `processes` at a time."""
+        self.tell(f"Executing {', '.join(notebook.name for notebook in chosen)}")
+        notebooks.execute(
+            self.project,
+            chosen,
+            self.folder / NOTEBOOKS,
+            self.issue.parameters,
+            as_of=self.issue.as_of,
+            processes=processes,
+        )
+
+    def render(
+        self, chosen: Iterable[Notebook], title: str, provenance: dict[str, str], *, html: str, pdf: str = ""
+    ) -> None:
+        """Merge executed notebooks into one document and render it to files of the pack; no PDF if none is named."""
+        report = self.issue.plan.report
+        merged = document.merge(
+            [self.folder / NOTEBOOKS / notebook.path.name for notebook in chosen],
+            title=title,
+            subtitle=f"{report.organisation}, {self.issue.period.label}",
+            author=report.organisation,
+            provenance=provenance,
+        )
+        with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
+            source = Path(scratch) / "report.ipynb"
+            document.write(merged, source)
+            self.renderer.render(
+                source,
+                html=self.folder / html,
+                pdf=self.folder / pdf if pdf else None,
+                project=self.project,
+                timestamp=notebooks.epoch(self.issue.as_of),
+            )
 
 
 def run(
@@ -121,15 +167,18 @@ def run(
         kept = project.root / "data" / "failed" / report.id / issue.period.id
         with (
             atomic.building(project.output, report.id, issue.period.id) as folder,
-            _evidence(folder / AUDIENCE / "notebooks", kept),
+            _evidence(folder, kept),
         ):
-            verdict = _execute(project, issue, folder, tell)
+            pack = _Pack(project, issue, folder, engine, tell)
+            inputs = manifest.read_inputs(project, report, plan.dataset, issue.period)
+            verdict = _validate(pack, inputs, kept)
+            _execute(pack)
             # Later issues look here for what has been published, so that nothing is given away between issues.
             if (estimates := project.measured(report.id, issue.period) / ESTIMATES_FILE).is_file():
                 shutil.copyfile(estimates, folder / AUDIENCE / ESTIMATES_FILE)
-            inputs = manifest.read_inputs(project, report, plan.dataset, issue.period)
             tell(f"Rendering HTML and PDF with {engine.name}")
-            _render(project, issue, folder, engine, provenance=_provenance(issue, verdict, inputs))
+            provenance = _provenance(issue, verdict, inputs)
+            pack.render(plan.present, report.title, provenance, html=archive.HTML, pdf=archive.PDF)
             manifest.write(
                 folder,
                 project=project,
@@ -146,8 +195,8 @@ def run(
         # The issue is in place by now, and the message must not say otherwise.
         with atomic.disk_errors(project.root, outcome="the new issue itself is published"):
             archive.write_index(project.output)
-    pack = project.published(report.id, issue.period)
-    return Published(html=pack / archive.HTML, pdf=pack / archive.PDF)
+    published = project.published(report.id, issue.period)
+    return Published(html=published / archive.HTML, pdf=published / archive.PDF)
 
 
 def _require_months(report: Report) -> None:
@@ -236,24 +285,28 @@ def _plan(project: Project, report: Report, texts: Mapping[str, str]) -> _Plan:
     return _Plan(report, dataset, prepare, present, notebooks.share_out(present, texts))
 
 
-def _execute(project: Project, issue: _Issue, folder: Path, tell: Tell) -> Verdict:
-    """Execute the notebooks into a pack that is being built; returns the verdict on the data.
+def _validate(pack: _Pack, inputs: manifest.Inputs, kept: Path) -> Verdict:
+    """Execute the first prepare notebook, which validates, and render its page; returns the verdict on the data.
 
-    The first prepare notebook validates; nothing else runs unless its verdict allows publication.
+    Raises `GateError`, naming the page, which a failing run leaves in `kept`, when the verdict is to stop.
     """
-    executed = folder / AUDIENCE / "notebooks"
-    execute = partial(notebooks.execute, project, folder=executed, parameters=issue.parameters, as_of=issue.as_of)
-    first, *rest = issue.plan.prepare
-    tell(f"Executing {first.name}")
-    execute([first])
-    verdict = read_verdict(project, issue.plan.dataset.id, issue.period)
-    require_publishable(verdict)
-    for notebook in rest:
-        tell(f"Executing {notebook.name}")
-        execute([notebook])
-    tell(f"Executing {', '.join(notebook.name for notebook in issue.plan.present)}")
-    execute(issue.plan.present, processes=_processors())
-    return verdict
+    first = pack.issue.plan.prepare[:1]
+    pack.execute(first)
+    verdict = read_verdict(pack.project, pack.issue.plan.dataset.id, pack.issue.period)
+    pack.render(first, "Data quality", _provenance(pack.issue, verdict, inputs), html=archive.QUALITY)
+    try:
+        return require_publishable(verdict)
+    except GateError as stop:
+        page = (kept / Path(archive.QUALITY).name).relative_to(pack.project.root).as_posix()
+        do = f"open {page}, which tells what arrived, what was rejected and why; {stop.do}"
+        raise GateError(found=stop.found, expected=stop.expected, do=do) from None
+
+
+def _execute(pack: _Pack) -> None:
+    """Execute the notebooks that follow the verdict: those that prepare in turn, those that present side by side."""
+    for notebook in pack.issue.plan.prepare[1:]:
+        pack.execute([notebook])
+    pack.execute(pack.issue.plan.present, processes=_processors())
 
 
 def _processors() -> int:
@@ -274,39 +327,17 @@ def _provenance(issue: _Issue, verdict: Verdict, inputs: manifest.Inputs) -> dic
     }
 
 
-def _render(
-    project: Project, issue: _Issue, folder: Path, renderer: render.Renderer, *, provenance: dict[str, str]
-) -> None:
-    """Merge the executed present notebooks into one document and render it into the pack."""
-    report = issue.plan.report
-    merged = document.merge(
-        [folder / AUDIENCE / "notebooks" / notebook.path.name for notebook in issue.plan.present],
-        title=report.title,
-        subtitle=f"{report.organisation}, {issue.period.label}",
-        author=report.organisation,
-        provenance=provenance,
-    )
-    with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
-        source = Path(scratch) / "report.ipynb"
-        document.write(merged, source)
-        renderer.render(
-            source,
-            html=folder / archive.HTML,
-            pdf=folder / archive.PDF,
-            project=project,
-            timestamp=notebooks.epoch(issue.as_of),
-        )
-
-
 @contextmanager
-def _evidence(executed: Path, kept: Path) -> Iterator[None]:
-    """Keep the executed notebooks of a failed run, with the traceback, until a run of that issue succeeds."""
+def _evidence(folder: Path, kept: Path) -> Iterator[None]:
+    """Keep what a failed run executed, with the traceback, and its data-quality page, until a run succeeds."""
     try:
         yield
     except BaseException:
         with suppress(OSError):
             shutil.rmtree(kept, ignore_errors=True)
-            if executed.is_dir():
-                shutil.copytree(executed, kept)
+            if (folder / NOTEBOOKS).is_dir():
+                shutil.copytree(folder / NOTEBOOKS, kept)
+            if (folder / archive.QUALITY).is_file():
+                shutil.copy(folder / archive.QUALITY, kept)
         raise
     shutil.rmtree(kept, ignore_errors=True)

@@ -87,7 +87,7 @@ def write_accounts(customers: pd.DataFrame, path: Path, rng: Generator) -> Path:
     start = customers.started.dt.strftime("%Y-%m-%d")
     frame = pd.DataFrame(
         {
-            "Id": [_with_suffix(short) for short in codes(rng, "001", 12, len(customers))],
+            "Id": _with_suffixes(codes(rng, "001", 12, len(customers))),
             "IsDeleted": "false",
             "Name": customers.name,
             "Phone": [f"(312) 555-01{line:02d}" for line in rng.integers(100, size=len(customers))],
@@ -120,8 +120,9 @@ def _names(rng: Generator) -> list[str]:
     return [f"{FIRST_NAMES[i]} {LAST_NAMES[j]}" for i, j in zip(first, last, strict=True)]
 
 
-def _with_suffix(short: str) -> str:
-    """Lengthen a record id to 18 characters: the last three say which of the first fifteen are capitals."""
-    fives = (short[at : at + 5] for at in range(0, len(short), 5))
-    masks = (sum(1 << place for place, letter in enumerate(five) if letter.isupper()) for five in fives)
-    return short + "".join(_RECORD_ID_SUFFIX[mask] for mask in masks)
+def _with_suffixes(shorts: list[str]) -> list[str]:
+    """Lengthen record ids to 18 characters: the last three say which of the first fifteen are capitals."""
+    fives = np.array(shorts).view("U1").reshape(-1, 3, 5)
+    masks = ((fives >= "A") & (fives <= "Z")) @ (1 << np.arange(5))
+    suffixes = np.array(list(_RECORD_ID_SUFFIX))[masks].view("U3")[:, 0]
+    return [short + suffix for short, suffix in zip(shorts, suffixes, strict=True)]

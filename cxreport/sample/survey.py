@@ -258,7 +258,8 @@ def _tones(score: Array, fair: int, good: int) -> Array:
 def _comments(wave: pd.DataFrame, rng: Generator) -> list[str]:
     pools: dict[tuple[str, str, Tone], list[str]] = {}
     writes = wave.finished & (rng.random(len(wave)) < _COMMENTED)
-    rows = zip(writes, wave.language, wave.touchpoint, wave.tone, rng.random(len(wave)), strict=True)
+    keys = (wave[name].tolist() for name in ("language", "touchpoint", "tone"))
+    rows = zip(writes, *keys, rng.random(len(wave)), strict=True)
     written = []
     for says_something, language, touchpoint, tone, place in rows:
         key = (language, touchpoint, tone)

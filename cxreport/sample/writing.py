@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
+from pandas.api.types import is_datetime64_dtype
 
 
 def write_csv(
@@ -18,9 +19,16 @@ def write_csv(
 ) -> Path:
     """Write rows under their column names, or under `head` where a tool has its own header rows; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Text is written several times faster as objects.
-    frame = frame.astype(dict.fromkeys(frame.select_dtypes("str").columns, "object"))
+    rows = zip(*(_cells(frame[name], dates) for name in frame.columns), strict=True)
     with path.open("w", encoding=encoding, newline="") as file:
-        csv.writer(file, lineterminator=line_end).writerows(head or [list(frame.columns)])
-        frame.to_csv(file, header=False, index=False, date_format=dates, lineterminator=line_end)
+        writer = csv.writer(file, lineterminator=line_end)
+        writer.writerows(head or [list(frame.columns)])
+        writer.writerows(rows)
     return path
+
+
+def _cells(column: pd.Series, dates: str) -> list[object]:
+    """Return what the writer of rows takes, several times faster than pandas' own; a missing value is a blank cell."""
+    text = column.dt.strftime(dates) if is_datetime64_dtype(column) else column
+    cells: list[object] = text.to_numpy("object", na_value="").tolist()
+    return cells

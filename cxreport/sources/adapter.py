@@ -89,7 +89,7 @@ class Adapter(ABC):
             raise UnreadableFileError("nothing says what its columns mean; place them in a mapping of the feed")
         tables = self.refine(build_tables(records, whole, context), records)
         notes = (*records.notes, *_left_out(whole, tables, records.rows))
-        asked = set(tables["answers"]["question"]) if "answers" in tables else set()
+        asked = set(tables["answers"]["question"].unique()) if "answers" in tables else set()
         questions = {name: title for name, title in whole.titles.items() if name in asked}
         found = identities(whole, records, tables, context)
         if "customers" in tables and whole.tables["customers"].only_identifies:

@@ -196,6 +196,8 @@ def _hashed(rows: pd.DataFrame) -> "pd.Series[int]":
 
 def _mark_like(rows: pd.DataFrame, parents: pd.DataFrame) -> None:
     marked = parents[is_copy(parents["typing_fault"])]
+    if marked.empty:
+        return
     marks = marked.set_index(_PLACE)["typing_fault"]
     found = marks.reindex(pd.MultiIndex.from_frame(rows[_PLACE])).to_numpy()
     rows["typing_fault"] = rows["typing_fault"].mask(pd.notna(found), found).astype("str")

@@ -1,15 +1,16 @@
 """Mask personal data before any of it is stored, and keep keyed hashes where an identifier is needed.
 
 In free text become markers: e-mail addresses, links, handles, payment card numbers (Luhn), IBANs (ISO 13616, remainder
-1 of 97), telephone numbers, and the names of known customers. Any run of seven and more digits is masked, whatever it
-is: hiding an order number is cheaper than publishing a telephone number. Dates with a four-digit year stay.
+1 of 97), IP addresses, telephone numbers, and the names of known customers. Any run of seven and more digits is masked,
+whatever it is: hiding an order number is cheaper than publishing a telephone number. Dates with a four-digit year stay.
 
 Other text columns hold codes and levels, and names of files hold times: there a number must look like a telephone
-number, and links and handles stay.
+number, a name must be a full one, and links and handles stay.
 """
 
 import hashlib
 import hmac
+import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -24,10 +25,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cxreport.errors import DefinitionError
+from cxreport.sources.values import contiguous, rows_with
 
 E_MAIL, PHONE, CARD, IBAN = "[e-mail]", "[phone]", "[card]", "[IBAN]"
-LINK, HANDLE, NAME = "[link]", "[handle]", "[name]"
-MARKERS = (E_MAIL, PHONE, CARD, IBAN, LINK, HANDLE, NAME)
+LINK, HANDLE, NAME, IP = "[link]", "[handle]", "[name]", "[IP address]"
+MARKERS = (E_MAIL, PHONE, CARD, IBAN, LINK, HANDLE, NAME, IP)
 
 _E_MAIL = re.compile(r"""[^\s@\uff20\[\]<>(),;:]{1,64}[@\uff20][\w-]+(?:\.[\w-]+)+""")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]){11,40}", re.IGNORECASE | re.ASCII)
@@ -36,6 +38,12 @@ _LINK = re.compile(
     re.IGNORECASE,
 )
 _HANDLE = re.compile(r"(?<!\w)[@\uff20][^\W\d]\w*")
+# What may be one of version 4, or of version 6, of which the `ipaddress` module knows whether it is one.
+_IP = re.compile(
+    r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?!\w|\.\d)"
+    r"|(?<!\w)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){1,6}:[0-9a-f]{1,4}(?!\w)",
+    re.IGNORECASE,
+)
 
 # Seven digits are the shortest telephone number; no upper limit, so that two numbers in a row leave no rest behind.
 _BETWEEN_DIGITS = r"(?:[^\S\r\n]|[().\-/\u2010-\u2015]){0,3}"
@@ -58,8 +66,12 @@ _DIGITS_OF_DATA = 5  # a name with so many is a value
 _HAS_LINK = re.compile(r"/|www\.", re.IGNORECASE)
 _HAS_AT = re.compile(r"[@\uff20]")
 _HAS_DIGITS = re.compile(r"(?:\d\D*){7}|[A-Z]{2}\d{2}", re.IGNORECASE)
+_HAS_IP = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|:[0-9a-f]{0,4}:", re.IGNORECASE)
 _HAS_A_SIGN = r"[@\x{ff20}/\p{Nd}]|(?i:www\.)"
-_SUSPECT_COLUMN = r"(?is)[@\x{ff20}]|(?:\p{Nd}\P{Nd}*){7}|/|www\.|[a-z]{2}[0-9]{2}"
+_SUSPECT_COLUMN = (
+    r"(?is)[@\x{ff20}]|(?:\p{Nd}\P{Nd}*){7}|/|www\.|[a-z]{2}[0-9]{2}|[0-9](?:\.[0-9]{1,3}){2}\.[0-9]|:[0-9a-f]{0,4}:"
+)
+_HAS_TWO_WORDS = r"\p{L}[^\p{L}\p{Nd}]{1,2}\p{L}"
 
 
 def mask(text: str) -> str:
@@ -76,6 +88,7 @@ def mask(text: str) -> str:
         text = _LINK.sub(LINK, text)
     if _HAS_AT.search(text):
         text = _E_MAIL.sub(E_MAIL, text)
+    text = _mask_ips(text)
     if _HAS_DIGITS.search(text):
         text = _DATE_OR_NUMBER.sub(_number_marker, _mask_ibans(text))
     return _HANDLE.sub(HANDLE, text) if _HAS_AT.search(text) else text
@@ -87,7 +100,7 @@ def mask_label(text: str) -> str:
     >>> mask_label("ann@example.com"), mask_label("+1 312 555 0147"), mask_label("18-24 / 1000-5000 / 2026-09-01")
     ('[e-mail]', '[phone]', '18-24 / 1000-5000 / 2026-09-01')
     """
-    return " / ".join(_mask_parts(part, _is_phone) for part in text.split(" / "))
+    return " / ".join(_mask_parts(_mask_ips(part), _is_phone) for part in text.split(" / "))
 
 
 def mask_name(text: str) -> str:
@@ -119,19 +132,21 @@ def markers(texts: "pd.Series[str]") -> dict[str, int]:
     >>> markers(pd.Series(["[e-mail] or [phone], [phone]", None]))
     {'e-mail': 1, 'phone': 2}
     """
-    array = pa.array(texts, pa.large_string())
-    array = array.filter(pc.match_substring(array, "["))
+    array = contiguous(texts).take(pa.array(rows_with(texts, "[")))
     counts = {marker.strip("[]"): pc.sum(pc.count_substring(array, marker)).as_py() or 0 for marker in MARKERS}
     return {kind: count for kind, count in counts.items() if count}
 
 
-def column_names(columns: Iterable[str]) -> list[str]:
+def column_names(columns: Iterable[str], customers: "Names") -> list[str]:
     """Return column names without what is no name: a file without a header has its first record there.
 
-    >>> column_names(["Rating", "ann@example.com", "312-555-0147"])
-    ['Rating', 'column 2', 'column 3']
+    >>> column_names(["Rating", "ann@example.com", "312-555-0147", "Ann Miller"], Names.of(["Ann Miller"]))
+    ['Rating', 'column 2', 'column 3', 'column 4']
     """
-    return [name if is_name(name) else f"column {number}" for number, name in enumerate(columns, start=1)]
+    return [
+        name if is_name(name) and mask_full_names(name, customers) == name else f"column {number}"
+        for number, name in enumerate(columns, start=1)
+    ]
 
 
 def is_name(text: str) -> bool:
@@ -176,6 +191,7 @@ def normal_address(text: str) -> str:
 
 _WORD = re.compile(r"[^\W\d_]+")
 _JOINTS = frozenset({" ", ", ", ". ", "-", "'", "\u2019", "\u00a0"})
+_JOINTS_OF_CODES = _JOINTS | {"_", ".", ",", "__"}
 _STARTS_SENTENCE = re.compile(r"(?:^|[.!?:;\n\r\u2026(\"\u201c-])\s*$")
 # Names that are words, too: alone they are taken for one only inside a sentence.
 _WORDS_TOO = frozenset(
@@ -238,28 +254,62 @@ def mask_names(texts: "pd.Series[str]", names: Names) -> "pd.Series[str]":
     if not names.spelled:
         return texts
     suspect = texts.map(names.may_be_in, na_action="ignore").eq(True)
-    return texts.mask(suspect, texts[suspect].map(lambda text: _without(text, names)).astype("str"))
+    return texts.mask(suspect, texts[suspect].map(lambda text: _without_names(text, names)).astype("str"))
 
 
-def _without(text: str, names: Names) -> str:
+def mask_full_names(text: str, names: Names) -> str:
+    """Mask the full names in a short text such as a level, the name of a file or a message, in either order.
+
+    Single words stay: a customer called Victoria does not hide a region.
+
+    >>> known = Names.of(["Ann Miller"])
+    >>> mask_full_names("tickets_ann_miller.csv", known), mask_full_names("Miller, Ann / Ann", known)
+    ('tickets_[name].csv', '[name] / Ann')
+    """
     words = list(_WORD.finditer(text))
-    folded = [word[0].casefold() for word in words]
-    named = {at for at, word in enumerate(words) if _is_named(text, word, names)}
-    for at, pair in enumerate(pairwise(folded)):
-        if pair in names.pairs and text[words[at].end() : words[at + 1].start()] in _JOINTS:
-            named |= {at, at + 1}
+    return _without(text, words, _in_pairs(text, words, names, _JOINTS_OF_CODES), _JOINTS_OF_CODES)
+
+
+def mask_full_names_of(texts: "pd.Series[str]", names: Names) -> "pd.Series[str]":
+    """Mask full names in a column, in each distinct text once; nulls stay null."""
+    if not names.pairs:
+        return texts
+    may_hold = pc.match_substring_regex(pa.array(texts, pa.large_string()), _HAS_TWO_WORDS).fill_null(False)
+    suspect = may_hold.to_numpy(zero_copy_only=False)
+    masked = {text: mask_full_names(text, names) for text in texts[suspect].unique()}
+    return texts.mask(suspect, texts[suspect].map(masked).astype("str")) if masked else texts
+
+
+def _without_names(text: str, names: Names) -> str:
+    words = list(_WORD.finditer(text))
+    alone = {at for at, word in enumerate(words) if _is_named(text, word, names)}
+    return _without(text, words, alone | _in_pairs(text, words, names, _JOINTS), _JOINTS)
+
+
+def _in_pairs(text: str, words: list[re.Match[str]], names: Names, joints: frozenset[str]) -> set[int]:
+    """Return which words are parts of a full name."""
+    found: set[int] = set()
+    for at, (first, second) in enumerate(pairwise(words)):
+        pair = first[0].casefold(), second[0].casefold()
+        is_name = pair in names.pairs or (joints is _JOINTS_OF_CODES and pair[::-1] in names.pairs)
+        if is_name and text[first.end() : second.start()] in joints:
+            found |= {at, at + 1}
+    return found
+
+
+def _without(text: str, words: list[re.Match[str]], named: set[int], joints: frozenset[str]) -> str:
     parts, done = [], 0
-    for start, end in _runs(text, [words[at].span() for at in sorted(named)]):
+    for start, end in _runs(text, [words[at].span() for at in sorted(named)], joints):
         parts += [text[done:start], NAME]
         done = end
     return "".join([*parts, text[done:]])
 
 
-def _runs(text: str, spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _runs(text: str, spans: list[tuple[int, int]], joints: frozenset[str]) -> Iterator[tuple[int, int]]:
     """Join the spans that only a joint separates."""
     at: tuple[int, int] | None = None
     for start, end in spans:
-        if at and text[at[1] : start] in _JOINTS:
+        if at and text[at[1] : start] in joints:
             at = at[0], end
         else:
             if at:
@@ -320,6 +370,18 @@ def _number_marker(match: re.Match[str]) -> str:
     if number is None:
         return match[0]  # a date
     return CARD if _is_card(re.sub(r"\D", "", number)) else PHONE
+
+
+def _mask_ips(text: str) -> str:
+    return _IP.sub(_ip_marker, text) if _HAS_IP.search(text) else text
+
+
+def _ip_marker(match: re.Match[str]) -> str:
+    try:
+        ipaddress.ip_address(match[0])
+    except ValueError:  # a time, or a number with points
+        return match[0]
+    return IP if any(map(str.isdigit, match[0])) else match[0]
 
 
 def _mask_ibans(text: str) -> str:

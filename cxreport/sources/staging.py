@@ -6,19 +6,17 @@ import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from cxreport import config, engine
 from cxreport.config import Dataset, Feed, Project
-from cxreport.errors import DefinitionError, GateError, UsageError, listed
-from cxreport.periods import Period
-from cxreport.schema import TABLES, TEXT, TableName
+from cxreport.errors import DefinitionError, GateError, listed
+from cxreport.schema import TABLES, TEXT, Table, TableName
 from cxreport.sources import privacy
 from cxreport.sources.adapter import Adapter, Delivery
 from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, opened
@@ -26,6 +24,8 @@ from cxreport.sources.identity import CONFLICTS, Directory, mark_copies
 from cxreport.sources.mapping import Mapping
 from cxreport.sources.registry import find_adapter, recognise
 from cxreport.sources.tables import Context
+from cxreport.sources.threads import in_order
+from cxreport.sources.values import mapped, repeated, rows_with
 
 FEEDS_FILE = "feeds.json"
 CONFLICTS_FILE = "conflicts.parquet"
@@ -54,15 +54,19 @@ def ingest(project: Project, dataset: Dataset) -> dict[str, int]:
     problems = _Problems()
     secret = os.environ.get(HASH_KEY)
     context = Context(dataset.time_zone, secret.encode() if secret else None)
-    delivered = [_read(project, dataset, reader, context, problems) for reader in readers]
-    problems.stop()
+    read = [_read(project, dataset, reader, context, problems) for reader in readers]
+    names = privacy.Names.of({name for files in read for file in files for name in file.delivery.identities.names})
+    delivered = [[file.without(names) for file in files] for files in read]
+    for reader, files in zip(readers, delivered, strict=True):
+        if len({file.name for file in files}) < len(files):
+            problems.add(reader.feed, "two files have the same name, so that rows could not be traced to one of them")
+    problems.stop(names)
     folder = project.staged(dataset.id)
     keyed = [file.delivery.identities.is_keyed for files in delivered for file in files]
     mark = _key_mark(secret) if secret and any(keyed) else None
     _refuse_another_key(folder / FEEDS_FILE, mark)
     feeds = {reader.feed.id: _Fed(reader, files) for reader, files in zip(readers, delivered, strict=True)}
     directory = _directory(feeds.values())
-    names = privacy.Names.of(set[str]().union(*(fed.names for fed in feeds.values())))
     for fed in feeds.values():
         fed.finish(directory, names)
     aside = folder.with_name(f".{folder.name}.new")
@@ -71,53 +75,13 @@ def ingest(project: Project, dataset: Dataset) -> dict[str, int]:
     rows = _write_tables([fed.tables for fed in feeds.values()], aside)
     if len(directory.conflicts):
         engine.write_table(directory.conflicts, aside / CONFLICTS_FILE, CONFLICTS, CONFLICTS.names)
-    about = {feed: fed.about() | ({_KEY_MARK: mark} if mark and fed.is_keyed else {}) for feed, fed in feeds.items()}
+    about = {
+        feed: fed.about(names) | ({_KEY_MARK: mark} if mark and fed.is_keyed else {}) for feed, fed in feeds.items()
+    }
     (aside / FEEDS_FILE).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
     return rows
-
-
-def covered_months(project: Project, dataset: Dataset) -> list[Period]:
-    """Return the months in which any staged response was given, in the dataset's time zone, sorted.
-
-    Raises `UsageError` when nothing is staged.
-    """
-    return sorted({Period.containing(day, "month") for day in _days(project, dataset)})
-
-
-def last_complete_month(project: Project, dataset: Dataset, as_of: date | None = None) -> Period:
-    """Return the latest month that was over when the data were delivered, which the responses must cover.
-
-    The data are known to reach to the latest row of any dated table, and to the day before `as_of` (by default
-    `Dataset.as_of`) where that is known; rows dated after `as_of` do not count, because they cannot be true.
-    Raises `UsageError` when nothing is staged, `GateError` when no covered month is complete or when the latest
-    complete month has no responses: the month before must not appear in its place.
-    """
-    taken = as_of or dataset.as_of
-    days = {table: [day for day in found if not taken or day <= taken] for table, found in _dated(project, dataset)}
-    reached = max(
-        [*(max(found) for found in days.values() if found), *([taken - timedelta(days=1)] if taken else [])],
-        default=date.min,
-    )
-    covered = {Period.containing(day, "month") for day in days["responses"]}
-    if not any(month.end <= reached + timedelta(days=1) for month in covered):
-        raise GateError(
-            found=f"no complete month of responses in dataset `{dataset.id}`",
-            expected="responses up to the last day of a month, or `as_of` after its end",
-            do="wait for the rest of the month's data, state `as_of` in the dataset, or name the period to report",
-        )
-    newest = Period.containing(reached + timedelta(days=1), "month").previous
-    if newest not in covered:
-        feeds = listed(_response_feeds(project, dataset))
-        others = [table for table, found in days.items() if any(newest.start <= day < newest.end for day in found)]
-        raise GateError(
-            found=f"the feed {feeds} has no responses in {newest}"
-            + (f" while there are {' and '.join(others)} of that month" if others else ""),
-            expected=f"responses up to {newest}, the last month that is over; they end with {max(covered)}",
-            do="have the feed's owner deliver that month, or name the period to report with --period",
-        )
-    return newest
 
 
 def question_titles(project: Project, dataset: Dataset) -> dict[str, str]:
@@ -152,6 +116,10 @@ class _File:
     name: str
     sha256: str
     delivery: Delivery
+
+    def without(self, names: privacy.Names) -> Self:
+        """Return it with its name without those of customers."""
+        return replace(self, name=privacy.mask_full_names(self.name, names))
 
 
 def _readers(project: Project, dataset: Dataset) -> list[_Reader]:
@@ -207,9 +175,9 @@ def _read(project: Project, dataset: Dataset, reader: _Reader, context: Context,
     if not paths:
         problems.add(feed, f"no file matches `{feed.files}` in `{dataset.raw}`")
     files: list[_File] = []
-    names: list[str] = []
+    opened_files = 0
     for file in _opened(paths, feed, problems):
-        names.append(file.name)
+        opened_files += 1
         try:
             delivery = reader.adapter.read(file, reader.mapping, context)
         except UnreadableFileError as error:
@@ -221,9 +189,7 @@ def _read(project: Project, dataset: Dataset, reader: _Reader, context: Context,
         files.append(_File(privacy.mask_name(file.name), file.sha256, delivery))
     for twice in _twice(files):
         problems.add(feed, f"{' and '.join(twice)} are the same file twice")
-    if len(set(map(privacy.mask_name, names))) < len(names):
-        problems.add(feed, "two files have the same name, so that rows could not be traced to one of them")
-    if files and len(files) == len(names) and not any(file.delivery.rows for file in files):
+    if files and len(files) == opened_files and not any(file.delivery.rows for file in files):
         problems.add(feed, "the files hold no data rows")
     return files
 
@@ -254,11 +220,11 @@ class _Problems:
     def add(self, feed: Feed, problem: str, file: str | None = None) -> None:
         self.found[feed.id, problem] += [privacy.mask_name(file)] if file else []
 
-    def stop(self) -> None:
-        """Raise `GateError` when there are any."""
+    def stop(self, names: privacy.Names) -> None:
+        """Raise `GateError` when there are any, without names of customers, which files may be called by."""
         if self.found:
             raise GateError(
-                found="; ".join(self._said()),
+                found=privacy.mask_full_names("; ".join(self._said()), names),
                 expected="at least one file with data rows per feed, in its adapter's form, with all expected columns",
                 do="have the feed's owner deliver it again, or correct the feed or its mapping",
             )
@@ -284,7 +250,7 @@ class _Fed:
         parts: dict[TableName, list[pd.DataFrame]] = defaultdict(list)
         for file in sorted(files, key=lambda file: file.name):
             for name, part in file.delivery.tables.items():
-                parts[name].append(part.assign(source=self._source(file)))
+                parts[name].append(part.assign(source=repeated(self._source(file), len(part)).array))
         for name, found in parts.items():
             self.tables[name] = pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
 
@@ -292,11 +258,6 @@ class _Fed:
     def keys(self) -> Iterator[pd.DataFrame]:
         """The further keys of customers, by file."""
         return (file.delivery.identities.keys.assign(source=self._source(file)) for file in self._files)
-
-    @property
-    def names(self) -> Iterator[str]:
-        """The names of customers."""
-        return (name for file in self._files for name in file.delivery.identities.names)
 
     @property
     def is_keyed(self) -> bool:
@@ -312,18 +273,19 @@ class _Fed:
             self._customers.update(counts)
         mark_copies(self.tables)
         for name, rows in self.tables.items():
-            for column in _scrubbed_columns(name, rows):
-                rows[column] = _scrubbed(column, rows[column], names)
-                self._scrubbed.update(privacy.markers(rows[column]))
+            texts = [rows[column] for column in _scrubbed_columns(name, rows)]
+            for scrubbed, counts in list(in_order(lambda text: _scrubbed(text, names), texts)):
+                rows[str(scrubbed.name)] = scrubbed
+                self._scrubbed.update(counts)
 
-    def about(self) -> dict[str, Any]:
+    def about(self, names: privacy.Names) -> dict[str, Any]:
         """Describe the delivery, so that a later one can be compared with it."""
         described: list[dict[str, Any]] = [
             {
                 "name": file.name,
                 "sha256": file.sha256,
                 "rows": file.delivery.rows,
-                "columns": privacy.column_names(file.delivery.columns),
+                "columns": privacy.column_names(file.delivery.columns, names),
                 "notes": list(file.delivery.notes),
             }
             for file in self._files
@@ -349,24 +311,33 @@ def _directory(feeds: Iterable[_Fed]) -> Directory:
 
 
 def _scrubbed_columns(name: TableName, rows: pd.DataFrame) -> Iterator[str]:
-    """Yield the text columns that a tool, or a mapping from a tool, has filled, without ids."""
+    """Yield the text columns that a tool, or a mapping from a tool, has filled."""
     for column in rows.columns:
-        kind = TABLES[name].columns.get(column, TEXT)
-        if kind == TEXT and not column.endswith("_id") and column not in _OWN_WORDS:
+        if TABLES[name].columns.get(column, TEXT) == TEXT and column not in _OWN_WORDS:
             yield column
 
 
-def _scrubbed(column: str, texts: "pd.Series[str]", names: privacy.Names) -> "pd.Series[str]":
+def _scrubbed(texts: "pd.Series[str]", names: privacy.Names) -> "tuple[pd.Series[str], dict[str, int]]":
+    """Return a column without personal data, and the counts of its markers by kind."""
+    column = str(texts.name)
     if column in _FREE_TEXT:
-        return privacy.mask_names(privacy.mask_series(texts), names)
-    return privacy.mask_series(texts, privacy.mask_label)
+        scrubbed = privacy.mask_names(privacy.mask_series(texts), names)
+    elif column.endswith("_id"):  # which may be made of digits like a telephone number
+        scrubbed = privacy.mask_full_names_of(texts, names)
+    else:
+        scrubbed = mapped(texts, lambda distinct: _scrubbed_labels(distinct, names))
+    return scrubbed.rename(column), privacy.markers(scrubbed)
+
+
+def _scrubbed_labels(texts: "pd.Series[str]", names: privacy.Names) -> "pd.Series[str]":
+    return privacy.mask_full_names_of(privacy.mask_series(texts, privacy.mask_label), names)
 
 
 def _addresses(delivery: Delivery) -> Iterator[str]:
     """Say which ids are e-mail addresses; those are staged as keyed hashes only."""
     for name, rows in delivery.tables.items():
         for column in rows.columns:
-            if column.endswith("_id") and rows[column].astype("str").str.contains("[@\uff20]", na=False).any():
+            if column.endswith("_id") and any(len(rows_with(rows[column].astype("str"), at)) for at in "@\uff20"):
                 yield f"`{name}.{column}` holds e-mail addresses; place it with `keep: email`"
 
 
@@ -398,53 +369,27 @@ def _refuse_another_key(described: Path, mark: str | None) -> None:
 # --- writing -------------------------------------------------------------------------------------
 
 
-def _write_tables(delivered: Iterable[dict[TableName, pd.DataFrame]], folder: Path) -> dict[str, int]:
-    parts: dict[TableName, list[pd.DataFrame]] = {}
-    for tables in delivered:
-        for name, part in tables.items():
-            parts.setdefault(name, []).append(part)
-    return {name: _write_table(name, parts[name], folder) for name in TABLES if name in parts}
+def _write_tables(delivered: list[dict[TableName, pd.DataFrame]], folder: Path) -> dict[str, int]:
+    """Write every table that there is, and let go of its rows."""
+    filled = [name for name in TABLES if any(name in tables for tables in delivered)]
+    rows = in_order(
+        lambda name: _write_table(name, [tables.pop(name) for tables in delivered if name in tables], folder), filled
+    )
+    return dict(zip(filled, rows, strict=True))
 
 
 def _write_table(name: TableName, parts: list[pd.DataFrame], folder: Path) -> int:
+    """Write one table in one piece, because how it is cut shows in the file."""
     table = TABLES[name]
-    whole = pd.concat(parts, ignore_index=True)
-    segments = tuple(column for column in whole.columns if column not in table.columns)
+    whole = pa.concat_tables((_in_arrow(table, part) for part in parts), promote_options="default")
+    parts.clear()
+    columns = table.schema(tuple(whole.column_names)).names
     order = ["source", "source_row", *(["question"] if "question" in table.columns else [])]
-    engine.write_table(whole, folder / f"{name}.parquet", table.schema(segments), order)
+    engine.write_arrow(whole.select(columns).combine_chunks(), folder / f"{name}.parquet", order)
     return len(whole)
 
 
-# --- reading staged rows -------------------------------------------------------------------------
-
-
-def _days(project: Project, dataset: Dataset, table: TableName = "responses") -> list[date]:
-    """Return the distinct days on which a table has rows, in the dataset's time zone, sorted."""
-    by = TABLES[table].dated_by
-    dated = _staged(project, dataset, table, str(by)).dropna()
-    return sorted(set(dated.dt.tz_convert(dataset.time_zone).dt.date.unique()))
-
-
-def _dated(project: Project, dataset: Dataset) -> Iterator[tuple[TableName, list[date]]]:
-    """Yield the days of the responses and of every other staged table with dates of its own."""
-    for name, table in TABLES.items():
-        path = project.staged(dataset.id) / f"{name}.parquet"
-        if name == "responses" or (table.dated_by and not table.parent and path.is_file()):
-            yield name, _days(project, dataset, name)
-
-
-def _response_feeds(project: Project, dataset: Dataset) -> list[str]:
-    """Return the feeds that delivered responses: `source` is feed/file."""
-    return sorted({source.partition("/")[0] for source in _staged(project, dataset, "responses", "source").unique()})
-
-
-def _staged(project: Project, dataset: Dataset, table: TableName, column: str) -> pd.Series:
-    path = project.staged(dataset.id) / f"{table}.parquet"
-    if not path.is_file():
-        raise UsageError(
-            found=f"no staged {table} of dataset `{dataset.id}`",
-            expected=f"`{table}.parquet` in its staged folder",
-            do="run `cxreport ingest` first",
-        )
-    values: pd.Series = pq.read_table(path, columns=[column])[column].to_pandas()
-    return values
+def _in_arrow(table: Table, part: pd.DataFrame) -> pa.Table:
+    schema = table.schema(tuple(part.columns))
+    present = pa.schema([column for column in schema if column.name in part])
+    return pa.Table.from_pandas(part, schema=present, preserve_index=False)

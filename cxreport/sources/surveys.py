@@ -39,8 +39,10 @@ class SurveyAdapter(Adapter):
     def refine(self, tables: Tables, records: Records) -> Tables:  # noqa: ARG002 - needs the tables only
         """Raise `UnreadableFileError` where neither file nor mapping says which responses these are, and when given."""
         responses = tables["responses"]
-        sound = responses[responses["typing_fault"].isna()]
-        if unplaced := [said for column, said in _UNPLACED.items() if len(sound) and sound[column].isna().all()]:
+        sound = responses["typing_fault"].isna()
+        if unplaced := [
+            said for column, said in _UNPLACED.items() if sound.any() and responses.loc[sound, column].isna().all()
+        ]:
             raise UnreadableFileError(*unplaced)
         return tables
 

@@ -2,8 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from cxreport.schema import TABLES, TEXT, TableName
 from cxreport.sources.staging import FEEDS_FILE
 from cxreport.validate.history import MONTHS
 from cxreport.validate.profiles import PLACE
-from cxreport.validate.rows import Calendar, Judged
+from cxreport.validate.rows import Calendar, Flags, Judged
+from cxreport.validate.suites import Positions
 
 FILE = (
     *("columns_added", "survey_columns_added", "columns_gone", "columns_renamed", "columns_moved", "header_rows"),
@@ -27,6 +28,7 @@ _BEFORE = 2  # a column is new, or gone, against so many files before: one odd f
 _STRAY = 0.02  # of a file's rows on either side may lie outside the months that it holds
 _FEW = 30  # rows whose days of the month say something
 _SHORT = r"^record has [0-9]+ cells"  # as `typing_fault` says it
+_IMPORT_ID = '{"ImportId"'  # so begin the cells of Qualtrics' third header row
 _MANY_MONTHS = 4
 _EARLY = 12  # the last day that is a month as well
 # UTF-8 read as a Western encoding shows two or three characters for one; U+FFFD stands for what could not be read.
@@ -49,7 +51,8 @@ def profile_files(feeds: Mapping[str, Any], judged: Mapping[TableName, Judged], 
 
     Files whose rows are all of later months are left out. `feeds` is what `described` returns.
     """
-    digests = _digests(judged, calendar)
+    columns = {column for about in feeds.values() for file in about["files"] for column in file["columns"]}
+    digests = _digests(judged, calendar, sorted(columns))
     measured = [
         file.placed(calendar) for feed, about in feeds.items() for file in _files(feed, about["files"], digests)
     ]
@@ -60,47 +63,97 @@ def profile_files(feeds: Mapping[str, Any], judged: Mapping[TableName, Judged], 
 class _File:
     feed: str
     name: str
-    months: pd.Series
-    is_newest: bool
+    newest: int | None
     measures: dict[str, float | None]
 
     def placed(self, calendar: Calendar) -> dict[str, Any]:
-        month = calendar.reported if self.is_newest or self.months.empty else _span(self.months)[1]
+        month = calendar.reported if self.newest is None else self.newest
         return {"feed": self.feed, "thing": self.name, "month": month, **self.measures}
 
 
-Tables = Mapping[TableName, pd.DataFrame]
+@dataclass(frozen=True)
+class _Digest:
+    """What a file is judged by, of each row of a table: the line, whether cells are lacking, and its texts.
+
+    `beyond` ASCII and `damaged` are numbers of such texts. Of records with a date also `key`, a number below `n_keys`,
+    `month` and `day`, all negative where they are missing or impossible; answers have those of their responses.
+    `like_columns` are the keys that may be a header's.
+    """
+
+    line: Counts
+    is_short: Flags
+    beyond: Counts
+    damaged: Counts
+    key: Counts
+    month: Counts
+    day: Counts
+    n_keys: int
+    like_columns: Mapping[int, str]
+
+    def named_like_columns(self) -> list[str]:
+        """Return those of the keys that may be a header's."""
+        present = self.keys()
+        return [name for key, name in self.like_columns.items() if present[key]]
+
+    def keys(self) -> Flags:
+        """Return which of the table's keys there are."""
+        present = np.zeros(self.n_keys, dtype=np.bool_)
+        present[self.key[self.key >= 0]] = True
+        return present
+
+    def of(self, rows: Positions) -> "_Digest":
+        """Return it of some rows."""
+        names = ("line", "is_short", "beyond", "damaged", "key", "month", "day")
+        chosen = {name: values[rows] for name in names if len(values := getattr(self, name))}
+        return replace(self, **chosen)
 
 
-def _digests(judged: Mapping[TableName, Judged], calendar: Calendar) -> dict[str, dict[TableName, pd.DataFrame]]:
-    """Return what files are judged by, by source and table: `_digest` of each row."""
-    found: dict[str, dict[TableName, pd.DataFrame]] = defaultdict(dict)
+Tables = Mapping[TableName, _Digest]
+
+
+def _digests(
+    judged: Mapping[TableName, Judged], calendar: Calendar, columns: Collection[str]
+) -> dict[str, dict[TableName, _Digest]]:
+    """Return what files are judged by, by source and table; `columns` are all that the files have."""
+    found: dict[str, dict[TableName, _Digest]] = defaultdict(dict)
     for name, table in judged.items():
-        digest = _digest(name, table, calendar)
-        for source, positions in table.frame.groupby("source", sort=False).indices.items():
-            found[str(source)][name] = digest.iloc[positions]
+        digest = _digest(name, table, calendar, columns)
+        codes, sources = pd.factorize(table.frame["source"])
+        positions = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+        for source, rows in zip(sources, positions, strict=False):  # without rows there is one part, and no source
+            found[str(source)][name] = digest.of(rows)
     return found
 
 
-def _digest(name: TableName, table: Judged, calendar: Calendar) -> pd.DataFrame:
-    """Return of each row: `line`; `is_short`, cells lacking; `beyond` ASCII and `damaged`, numbers of such texts.
-
-    Of records with a date also `key`, `month` and `day`; answers have those of their responses.
-    """
+def _digest(name: TableName, table: Judged, calendar: Calendar, columns: Collection[str]) -> _Digest:
     frame, by = table.frame, TABLES[name].dated_by
     beyond, damaged = _texts(name, frame)
     is_short = pc.match_substring_regex(pa.array(frame["typing_fault"], pa.string()), _SHORT).fill_null(False)
-    digest = pd.DataFrame(
-        {"line": frame["source_row"], "is_short": np.asarray(is_short), "beyond": beyond, "damaged": damaged}
+    none = np.array([], dtype=np.int64)
+    key, keys, month, day, like_columns = none, pd.Index([]), none, none, {}
+    if by and not TABLES[name].parent:
+        is_dated = calendar.is_dated(frame[by]).to_numpy()
+        key, keys = pd.factorize(frame[TABLES[name].key[0]])
+        month = np.where(is_dated, table.months, -1)
+        day = np.where(is_dated, calendar.days(frame[by]).fillna(-1), -1).astype(np.int64)
+        like_columns = _like_columns(pa.array(keys, pa.string()), columns)
+    return _Digest(
+        line=frame["source_row"].to_numpy(),
+        is_short=np.asarray(is_short),
+        beyond=beyond,
+        damaged=damaged,
+        key=key,
+        month=month,
+        day=day,
+        n_keys=len(keys),
+        like_columns=like_columns,
     )
-    if not by or TABLES[name].parent:
-        return digest
-    is_dated = calendar.is_dated(frame[by])
-    return digest.assign(
-        key=frame[TABLES[name].key[0]].astype("object"),
-        month=pd.Series(table.months, frame.index).where(is_dated),
-        day=calendar.days(frame[by]).where(is_dated),
-    )
+
+
+def _like_columns(keys: pa.Array, columns: Collection[str]) -> dict[int, str]:
+    """Return the keys that are the name of a column, or begin like Qualtrics' third header, by their numbers."""
+    alike = pc.or_(pc.is_in(keys, pa.array(columns, pa.string())), pc.starts_with(keys, _IMPORT_ID))
+    return {at: keys[at].as_py() for at in np.flatnonzero(np.asarray(alike)).tolist()}
 
 
 def _texts(name: TableName, frame: pd.DataFrame) -> tuple[Counts, Counts]:
@@ -115,56 +168,54 @@ def _texts(name: TableName, frame: pd.DataFrame) -> tuple[Counts, Counts]:
     return beyond, damaged
 
 
-def _files(
-    feed: str, files: Sequence[Mapping[str, Any]], digests: Mapping[str, Mapping[TableName, pd.DataFrame]]
-) -> Iterator[_File]:
+def _files(feed: str, files: Sequence[Mapping[str, Any]], digests: Mapping[str, Tables]) -> Iterator[_File]:
     """Yield the files of a feed in the order of their names."""
     ordered = sorted(files, key=lambda file: str(file["name"]))
     held: list[Tables] = [digests.get(f"{feed}/{file['name']}", {}) for file in ordered]
     within = [at for at, found in enumerate(held) if found or not ordered[at]["rows"]]
-    known: dict[TableName, set[str]] = {}
+    known: dict[TableName, Flags] = {}
     months_back: list[int] = []
     for at in within:
         file, tables = ordered[at], held[at]
         keys = _keys(tables)
-        dates = _dates(tables)
-        months = dates["month"]
+        months, days = _dates(tables)
         oldest, newest = _span(months)
         layout = _layout(file["columns"], [ordered[other]["columns"] for other in within if other < at][-_BEFORE:])
         yield _File(
             feed=feed,
             name=str(file["name"]),
-            months=months,
-            is_newest=at == within[-1],
+            newest=newest if len(months) and at != within[-1] else None,
             measures={
                 **layout,
                 "survey_columns_added": layout.get("columns_added") if "responses" in tables else None,
-                "header_rows": _header_rows(keys, set(file["columns"])),
+                "header_rows": _header_rows(tables, set(file["columns"])),
                 "known_keys_share": _known_share(keys, known),
                 "more_months": float(newest - oldest - max(months_back[-MONTHS:]))
                 if len(months_back) >= _BEFORE
                 else None,
-                "early_days_share": _early_days(dates),
+                "early_days_share": _early_days(months, days),
                 "mojibake_share": _mojibake_share(tables),
                 "last_record_short": _last_short(tables),
             },
         )
         months_back.append(newest - oldest)
         for name, found in keys.items():
-            known.setdefault(name, set()).update(found)
+            known[name] = found | known.get(name, found)
 
 
-def _dates(tables: Tables) -> pd.DataFrame:
+def _dates(tables: Tables) -> tuple[Counts, Counts]:
     """Return month and day of the month of all dated records."""
-    dated = [digest[["month", "day"]].dropna().astype("int64") for digest in tables.values() if "key" in digest]
-    return pd.concat(dated) if dated else pd.DataFrame({"month": [], "day": []}, dtype="int64")
+    none = np.array([], dtype=np.int64)
+    months = np.concatenate([none, *(digest.month for digest in tables.values())])
+    days = np.concatenate([none, *(digest.day for digest in tables.values())])
+    return months[months >= 0], days[months >= 0]
 
 
-def _span(months: pd.Series) -> tuple[int, int]:
+def _span(months: Counts) -> tuple[int, int]:
     """Return the first and the last month that dated rows hold, stray ones aside."""
-    if months.empty:
+    if not len(months):
         return 0, 0
-    first, last = months.quantile([_STRAY, 1 - _STRAY], interpolation="nearest")
+    first, last = np.quantile(months, [_STRAY, 1 - _STRAY], method="nearest")
     return int(first), int(last)
 
 
@@ -188,39 +239,42 @@ def _layout(columns: Sequence[str], before: Sequence[Sequence[str]]) -> dict[str
     }
 
 
-def _keys(tables: Tables) -> dict[TableName, set[str]]:
-    """Return the keys of the records."""
-    return {name: set(digest["key"].dropna()) for name, digest in tables.items() if "key" in digest}
+def _keys(tables: Tables) -> dict[TableName, Flags]:
+    """Return which keys the records have, of tables that have dates."""
+    return {name: digest.keys() for name, digest in tables.items() if len(digest.month)}
 
 
-def _header_rows(keys: Mapping[TableName, set[str]], columns: set[str]) -> float:
+def _header_rows(tables: Tables, columns: set[str]) -> float:
     """Count the records whose key is the name of a column: a header that stands among the records."""
-    named = [{key for key in found if key in columns or key.startswith('{"ImportId"')} for found in keys.values()]
-    return float(max(map(len, named), default=0))
+    counts = [
+        sum(name in columns or name.startswith(_IMPORT_ID) for name in digest.named_like_columns())
+        for digest in tables.values()
+    ]
+    return float(max(counts, default=0))
 
 
-def _known_share(keys: Mapping[TableName, set[str]], known: Mapping[TableName, set[str]]) -> float | None:
-    shares = [len(found & known[name]) / len(found) for name, found in keys.items() if found and name in known]
+def _known_share(keys: Mapping[TableName, Flags], known: Mapping[TableName, Flags]) -> float | None:
+    shares = [float(known[name][found].mean()) for name, found in keys.items() if found.any() and name in known]
     return min(shares, default=None)
 
 
-def _early_days(dates: pd.DataFrame) -> float | None:
+def _early_days(months: Counts, days: Counts) -> float | None:
     """Return the share (0-1) of days that could be months, of files whose rows are spread over many months."""
-    if len(dates) < _FEW or dates["month"].nunique() < _MANY_MONTHS:
+    if len(months) < _FEW or len(np.unique(months)) < _MANY_MONTHS:
         return None
-    return float((dates["day"] <= _EARLY).mean())
+    return float((days <= _EARLY).mean())
 
 
 def _mojibake_share(tables: Tables) -> float | None:
     """Return the share (0-1) of texts beyond ASCII that look damaged."""
-    beyond = sum(int(digest["beyond"].sum()) for digest in tables.values())
-    return sum(int(digest["damaged"].sum()) for digest in tables.values()) / beyond if beyond else None
+    beyond = sum(int(digest.beyond.sum()) for digest in tables.values())
+    return sum(int(digest.damaged.sum()) for digest in tables.values()) / beyond if beyond else None
 
 
 def _last_short(tables: Tables) -> float | None:
     """Return 1 where the last record alone has another number of cells than the header, as where a file was cut off."""
     if not tables:
         return None
-    last = max(int(digest["line"].max()) for digest in tables.values())
-    short = {int(line) for digest in tables.values() for line in digest.loc[digest["is_short"], "line"]}
+    last = max(int(digest.line.max()) for digest in tables.values())
+    short = {int(line) for digest in tables.values() for line in digest.line[digest.is_short]}
     return float(short == {last})

@@ -55,6 +55,8 @@ _WORDS = {
     "outside_share": ("{:.0%}", "of the answers outside the scale"),
     "mean_moved": ("{:.0%}", "of the scale between the mean and the usual one, beyond chance"),
     "times_usual": ("{:.2f}", "times the usual size, beyond chance"),
+    "mean_times_usual": ("{:.2f}", "times the usual mean, beyond chance"),
+    "never_met_share": ("{:.1%}", "of the values far beyond any of the months before"),
     "beyond_usual_share": ("{:.0%}", "of the values outside the usual range, beyond chance"),
     "whole_jump": ("{:.0%}", "more whole numbers than usual, beyond chance"),
     "new_share": ("{:.0%}", "of the rows with a code that was never met before"),

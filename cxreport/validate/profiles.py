@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from cxreport.schema import TABLES, TableName
 from cxreport.validate.history import LEAST, MONTHS, Usual, shares_beyond
-from cxreport.validate.rows import Calendar, Flags, Judged, known_customers
+from cxreport.validate.rows import Calendar, Flags, Judged, is_in, known_customers
 
 PLACE = ["feed", "thing", "month"]
 FEED = ("n_rows", "share_of_usual", "days_covered_share", "accepted_share", "known_customer_share")
@@ -30,7 +30,7 @@ QUESTION = (
     *("option_jump", "flipped_gain", "shifted_gain", "absent_share", "n_options", "mean_moved", "missing_jump"),
     "outside_share",
 )
-NUMBER = ("times_usual", "beyond_usual_share", "whole_jump")
+NUMBER = ("times_usual", "mean_times_usual", "beyond_usual_share", "never_met_share", "whole_jump")
 LEVEL = ("times_usual", "new_share", "filled_moved", "ids_filled_moved")
 
 _FEW = 20  # answers; a month with fewer is neither judged nor history
@@ -40,6 +40,8 @@ _CERTAIN = 15  # expected answers of options that cannot all be absent by chance
 _HOURS_GAIN = 15.0  # natural logarithm of how much likelier the moved hours are, at least
 _HOURS_GAIN_EACH = 0.02  # and the same per row
 _TAIL = 0.01  # of the usual values on either side
+_FAR = 0.7  # natural logarithm: twice the largest value ever met, or half the smallest
+_FEW_FAR = 5  # so many of them are no chance
 _YEAR = 12
 _NUMBER_ID = r"^[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+$|^[0-9]+\.0$"
 _LONG_ID, _ROUNDED_ID = r"^[0-9]{18,}$", r"^[0-9]{15}0{3,}$"
@@ -124,11 +126,12 @@ def _counts(rows: pd.DataFrame, months: list[int]) -> pd.DataFrame:
 
 def profile_months(judged: Mapping[TableName, Judged], calendar: Calendar) -> pd.DataFrame:
     """Measure each feed's months: gaps before them, hours of the day, straight-lining, response rate, ids."""
+    dated = list(_by_feed(judged, calendar))
     return _joined(
         MONTH,
         [
-            *(_hours(feed, rows, by, calendar) for _, by, feed, rows in _by_feed(judged, calendar)),
-            *(_gaps(feed, rows, calendar) for *_, feed, rows in _by_feed(judged, calendar)),
+            *(_hours(feed, rows["at"], rows["month"], calendar) for _, feed, rows in dated),
+            *(_gaps(feed, rows, calendar) for _, feed, rows in dated),
             *_straight_lines(judged, calendar),
             *_damaged_ids(judged),
             *_response_rates(judged, calendar),
@@ -167,10 +170,10 @@ def _matched(texts: pa.Array, pattern: str) -> Flags:
     return np.asarray(pc.match_substring_regex(texts, pattern).fill_null(False))
 
 
-def _hours(feed: str, rows: pd.DataFrame, by: str, calendar: Calendar) -> pd.DataFrame:
+def _hours(feed: str, instants: pd.Series, months: pd.Series, calendar: Calendar) -> pd.DataFrame:
     """Return by how many hours the times of day moved, where that explains them far better than not."""
-    hours = rows[by].dt.tz_convert(calendar.time_zone).dt.hour
-    counts = _by_month(hours, rows["month"], calendar).reindex(columns=range(24), fill_value=0).astype("float64")
+    hours = instants.dt.tz_convert(calendar.time_zone).dt.hour
+    counts = _by_month(hours, months, calendar).reindex(columns=range(24), fill_value=0).astype("float64")
     enough = counts.sum(axis="columns") >= _FEW_HOURS
     history = Usual.of(counts.div(counts.sum(axis="columns"), axis=0)[enough].reindex(counts.index)).middle
     likely = (history + 0.001).div((history + 0.001).sum(axis="columns"), axis=0)
@@ -190,11 +193,17 @@ def _hours(feed: str, rows: pd.DataFrame, by: str, calendar: Calendar) -> pd.Dat
 def _straight_lines(judged: Mapping[TableName, Judged], calendar: Calendar) -> Iterator[pd.DataFrame]:
     """Yield how far beyond chance the share of responses with the same score all along a scale moved."""
     answers = judged["answers"]
-    frame = answers.frame.assign(feed=answers.feeds, month=answers.months)
-    frame = frame[~answers.set_aside & frame["score"].notna().to_numpy()]
-    scored = frame.groupby(["feed", "month", "response_id", "scale_low", "scale_high"])["score"]
-    responses = scored.agg(["size", "min", "max"]).query("size >= @_STRAIGHT")
-    straight = (responses["min"] == responses["max"]).groupby(["feed", "month"]).agg(["size", "mean"])
+    # Only responses with several answers can be straight; numbers are grouped faster than ids.
+    responses, _ = pd.factorize(answers.frame["response_id"])
+    scored = ~answers.set_aside & answers.frame["score"].notna().to_numpy() & (responses >= 0)
+    enough = np.bincount(responses[scored], minlength=1) >= _STRAIGHT
+    scored[scored] = enough[responses[scored]]
+    frame = answers.frame.loc[scored, ["scale_low", "scale_high", "score"]].assign(
+        feed=answers.feeds[scored], month=answers.months[scored], response=responses[scored]
+    )
+    lines = frame.groupby(["feed", "month", "response", "scale_low", "scale_high"])["score"].agg(["size", "min", "max"])
+    lines = lines[lines["size"] >= _STRAIGHT]
+    straight = (lines["min"] == lines["max"]).groupby(["feed", "month"]).agg(["size", "mean"])
     for feed in straight.index.unique("feed"):
         found = _every_month(straight.loc[feed], calendar)
         found = found[found["size"] >= _FEW].reindex(found.index)
@@ -205,19 +214,18 @@ def _straight_lines(judged: Mapping[TableName, Judged], calendar: Calendar) -> I
 def _response_rates(judged: Mapping[TableName, Judged], calendar: Calendar) -> Iterator[pd.DataFrame]:
     """Yield the rate of invitations with an accepted answer over the usual one, and the share of answers delivered."""
     responses = judged["responses"]
-    accepted = set(responses.frame.loc[~responses.rejected, "response_id"])
-    delivered = set(responses.frame["response_id"].dropna())
-    for name, _, feed, rows in _by_feed(judged, calendar):
-        if name == "invitations":
-            answered = rows["response_id"].astype("object").isin(accepted)
-            found = _every_month(answered.groupby(rows["month"]).agg(["size", "mean"]), calendar)
-            found = found[found["size"] >= _FEW].reindex(found.index)
-            beyond = shares_beyond(found[["mean"]], found["size"])["mean"]
-            usual = Usual.of(found[["mean"]]).middle["mean"]
-            named = rows[rows["response_id"].notna()]
-            known = named["response_id"].astype("object").isin(delivered).groupby(named["month"]).mean()
-            measures = {"response_rate_of_usual": 1 + beyond / usual, "answers_known_share": known.reindex(found.index)}
-            yield _placed(feed, "", pd.DataFrame(measures), MONTH)
+    if "invitations" not in judged:
+        return
+    for _, feed, rows in _by_feed({"invitations": judged["invitations"]}, calendar, ["response_id"]):
+        answered = is_in(rows["response_id"], responses.frame.loc[~responses.rejected, "response_id"])
+        found = _every_month(answered.groupby(rows["month"]).agg(["size", "mean"]), calendar)
+        found = found[found["size"] >= _FEW].reindex(found.index)
+        beyond = shares_beyond(found[["mean"]], found["size"])["mean"]
+        usual = Usual.of(found[["mean"]]).middle["mean"]
+        named = rows[rows["response_id"].notna()]
+        known = is_in(named["response_id"], responses.frame["response_id"]).groupby(named["month"]).mean()
+        measures = {"response_rate_of_usual": 1 + beyond / usual, "answers_known_share": known.reindex(found.index)}
+        yield _placed(feed, "", pd.DataFrame(measures), MONTH)
 
 
 # --- questions -------------------------------------------------------------------------------------
@@ -239,12 +247,19 @@ def _scores(judged: Mapping[TableName, Judged]) -> Iterator[pd.DataFrame]:
     columns = {"question": "question", "score": "score", "scale_low": "low", "scale_high": "high"}
     for name in ("answers", "employees", "mentions"):
         if name in judged:
-            table = judged[name]
-            frame = table.frame.assign(feed=table.feeds, month=table.months)[~table.set_aside]
-            if name == "mentions":  # whose stars run from 1 to 5; many have none
-                stars = frame[frame["rating"].notna()]
-                frame = stars.assign(question="rating", score=stars["rating"], scale_low=1.0, scale_high=5.0)
-            yield frame[["feed", "month", *columns]].rename(columns=columns)
+            table, frame = judged[name], judged[name].frame
+            if name == "mentions":  # whose stars run from 1 to 5
+                frame = pd.DataFrame(
+                    {"question": "rating", "score": frame["rating"], "scale_low": 1.0, "scale_high": 5.0}
+                )
+            counting = ~table.set_aside
+            if name == "mentions":  # many have none
+                counting &= frame["score"].notna().to_numpy()
+            yield (
+                frame.loc[counting, list(columns)]
+                .rename(columns=columns)
+                .assign(feed=table.feeds[counting], month=table.months[counting])
+            )
 
 
 def _question(rows: pd.DataFrame, low: float, high: float, calendar: Calendar) -> pd.DataFrame:
@@ -314,8 +329,10 @@ def profile_numbers(judged: Mapping[TableName, Judged], calendar: Calendar) -> p
     """Measure the months of amounts and durations: their size, their outer values, whether they are whole."""
     parts = [
         _placed(feed, column, _number(rows[column], rows["month"], calendar), NUMBER)
-        for name, _, feed, rows in _by_feed(judged, calendar)
-        for column in _NUMBERS.get(name, ())
+        for name, columns in _NUMBERS.items()
+        if name in judged
+        for _, feed, rows in _by_feed({name: judged[name]}, calendar, columns)
+        for column in columns
         if rows[column].gt(0).any()
     ]
     return _joined(NUMBER, parts)
@@ -323,31 +340,40 @@ def profile_numbers(judged: Mapping[TableName, Judged], calendar: Calendar) -> p
 
 def _number(values: pd.Series, months: pd.Series, calendar: Calendar) -> pd.DataFrame:
     positive = values.gt(0)
-    values, months = values[positive], months[positive]
-    logs = np.log(values).groupby(months)
-    quantiles = logs.quantile([_TAIL, 0.25, 0.5, 0.75, 1 - _TAIL]).unstack()  # noqa: PD010 - a series
-    quantiles = _every_month(quantiles, calendar)
-    n = logs.size().reindex(quantiles.index, fill_value=0)
-    enough = n >= _FEW
-    quantiles = quantiles[enough].reindex(quantiles.index)
-    middle = quantiles[[0.5]]
+    logs, months = np.log(values[positive]), months[positive]
+    by_month = logs.groupby(months)
+    quantiles = by_month.quantile([_TAIL, 0.25, 0.5, 0.75, 1 - _TAIL]).unstack()  # noqa: PD010 - a series
+    found = _every_month(quantiles.join(by_month.agg(["size", "mean", "std", "min", "max"])), calendar)
+    n = found["size"].fillna(0)
+    found = found[n >= _FEW].reindex(found.index)
     # The standard error of a median of roughly normal values, from the distance of their quartiles.
-    error = 1.2533 * (quantiles[0.75] - quantiles[0.25]) / 1.349 / np.sqrt(n)
-    beyond = Usual.of(middle).beyond(middle, error.to_frame(0.5))[0.5]
-    bounds = Usual.of(quantiles[[_TAIL, 1 - _TAIL]]).middle.reindex(months)
-    known = bounds[_TAIL].notna().to_numpy()
-    logged = np.log(values.to_numpy())
+    error = 1.2533 * (found[0.75] - found[0.25]) / 1.349 / np.sqrt(n)
+    usual = Usual.of(found[[_TAIL, 1 - _TAIL]]).middle
     # The smallest and the largest of rounded values are many; a little room keeps them inside.
-    outside = (logged < bounds[_TAIL].to_numpy() - 0.05) | (logged > bounds[1 - _TAIL].to_numpy() + 0.05)
-    outer = pd.Series(outside[known]).groupby(months.to_numpy()[known]).mean().reindex(n.index)
-    whole = values.mod(1).eq(0).groupby(months).mean().reindex(n.index)[enough].reindex(n.index).to_frame("whole")
+    outer = _share_outside(logs, months, usual[_TAIL] - 0.05, usual[1 - _TAIL] + 0.05).reindex(n.index)
+    least, most = (found[name].shift(1).rolling(MONTHS, min_periods=LEAST) for name in ("min", "max"))
+    far = _share_outside(logs, months, least.min() - _FAR, most.max() + _FAR).reindex(n.index)
+    whole = values[positive].mod(1).eq(0).groupby(months).mean().reindex(found.index[n >= _FEW]).reindex(n.index)
     return pd.DataFrame(
         {
-            "times_usual": np.exp(beyond),
+            "times_usual": np.exp(_beyond(found[0.5], error)),
+            "mean_times_usual": np.exp(_beyond(found["mean"], found["std"] / np.sqrt(n))),
             "beyond_usual_share": shares_beyond(outer.to_frame("outer"), n)["outer"],
-            "whole_jump": shares_beyond(whole, n)["whole"],
+            "never_met_share": far.where(far.isna() | (far * n >= _FEW_FAR), 0),
+            "whole_jump": shares_beyond(whole.to_frame("whole"), n)["whole"],
         }
     )
+
+
+def _beyond(measured: pd.Series, error: pd.Series) -> pd.Series:
+    return Usual.of(measured.to_frame(0)).beyond(measured.to_frame(0), error.to_frame(0))[0]
+
+
+def _share_outside(values: pd.Series, months: pd.Series, least: pd.Series, most: pd.Series) -> pd.Series:
+    """Return the share of each month's values outside its bounds, of the months that have some."""
+    known = months.map(least).notna()
+    outside = (values < months.map(least)) | (values > months.map(most))
+    return outside[known].groupby(months[known]).mean()
 
 
 # --- levels ----------------------------------------------------------------------------------------
@@ -357,7 +383,7 @@ def profile_levels(judged: Mapping[TableName, Judged], calendar: Calendar) -> pd
     """Measure the months of codes: rows of each channel, network and currency, unknown codes, and cells filled in."""
     parts = [
         part
-        for _, _, feed, rows in _by_feed(judged, calendar)
+        for _, feed, rows in _by_feed(judged, calendar, _LEVELS)
         for column in _LEVELS
         if column in rows and rows[column].notna().any()
         for part in _levels(feed, column, rows, calendar)
@@ -367,9 +393,10 @@ def profile_levels(judged: Mapping[TableName, Judged], calendar: Calendar) -> pd
 
 def _filled(judged: Mapping[TableName, Judged], calendar: Calendar) -> Iterator[pd.DataFrame]:
     """Yield how far beyond chance the share of filled cells of each column moved."""
-    for name, _, feed, rows in _by_feed(judged, calendar):
-        columns = [column for column in rows.columns if column not in {*TABLES[name].key, *_TRACE, "month"}]
-        by_month = rows[columns].notna().assign(month=rows["month"]).groupby("month")
+    for name, feed, rows in _by_feed(judged, calendar):
+        columns = [column for column in judged[name].frame.columns if column not in {*TABLES[name].key, *_TRACE}]
+        filled = {column: judged[name].frame[column].notna().to_numpy()[rows.index] for column in columns}
+        by_month = pd.DataFrame(filled, rows.index).groupby(rows["month"])
         shares, n = _every_month(by_month.mean(), calendar), _every_month(by_month.size().to_frame("n"), calendar)["n"]
         moved = shares_beyond(shares[n >= _FEW].reindex(shares.index), n)
         for column in columns:
@@ -402,16 +429,22 @@ def _levels(feed: str, column: str, rows: pd.DataFrame, calendar: Calendar) -> I
 
 
 def _by_feed(
-    judged: Mapping[TableName, Judged], calendar: Calendar
-) -> Iterator[tuple[TableName, str, str, pd.DataFrame]]:
-    """Yield every dated table's rows feed by feed, with their month: those with a possible date that count."""
+    judged: Mapping[TableName, Judged], calendar: Calendar, columns: Iterable[str] = ()
+) -> Iterator[tuple[TableName, str, pd.DataFrame]]:
+    """Yield dated tables' rows feed by feed: those with a possible date that count, by their positions.
+
+    They have `at`, the instant, `month` and those of the columns that their table has.
+    """
     for name, table in judged.items():
         by = TABLES[name].dated_by
         if by and not TABLES[name].parent:
-            chosen = ~table.set_aside & calendar.is_dated(table.frame[by]).to_numpy()
-            frame, feeds = table.frame[chosen].assign(month=table.months[chosen]), table.feeds[chosen]
-            for feed in sorted(set(feeds)):
-                yield name, by, feed, frame[feeds == feed]
+            frame = table.frame[[by, *(column for column in columns if column in table.frame)]]
+            rows = frame.rename(columns={by: "at"}).assign(month=table.months)
+            chosen = ~table.set_aside & calendar.is_dated(rows["at"]).to_numpy()
+            for feed in table.feeds.categories:
+                of_feed = rows[chosen & np.asarray(table.feeds == feed)]
+                if len(of_feed):
+                    yield name, feed, of_feed
 
 
 def _by_month(values: pd.Series, months: pd.Series, calendar: Calendar) -> pd.DataFrame:

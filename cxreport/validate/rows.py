@@ -16,6 +16,7 @@ Some rules need what no single cell holds. These columns exist only while the su
 - `check_sale_amount`, orders: the amount of an order that is no refund
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -25,11 +26,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cxreport.periods import Period
-from cxreport.schema import TABLES, TableName
+from cxreport.schema import REJECTED, TABLES, TEXT, TableName
 from cxreport.sources.identity import DELIVERED_AGAIN, SUPERSEDED, is_copy
-from cxreport.validate.suites import EARLIEST, Rule, Suites
+from cxreport.validate.suites import EARLIEST, Positions, Rule, Suites
 from cxreport.validate.waivers import Waivers
 
 Flags = npt.NDArray[np.bool_]
@@ -112,10 +115,11 @@ class Judged:
     @cached_property
     def rejected(self) -> Flags:
         """Which rows are rejected."""
-        return np.asarray(self._refusing[self.rejecting].any(axis=0), dtype=np.bool_)
+        return np.asarray(self.refusing[self.rejecting].any(axis=0), dtype=np.bool_)
 
     @cached_property
-    def _refusing(self) -> Flags:
+    def refusing(self) -> Flags:
+        """What `broken` says, without the excused rows."""
         return np.asarray(self.broken & ~self.excused, dtype=np.bool_)
 
     @cached_property
@@ -124,29 +128,56 @@ class Judged:
         return np.asarray(self.broken[[rule.sets_aside for rule in self.rules]].any(axis=0), dtype=np.bool_)
 
     @cached_property
-    def feeds(self) -> npt.NDArray[np.object_]:
+    def feeds(self) -> "pd.Categorical[str]":
         """The feed that delivered each row: `source` is feed/file."""
         codes, sources = pd.factorize(self.frame["source"])
-        return np.array([str(source).partition("/")[0] for source in sources], dtype=np.object_)[codes]
+        feeds = pd.Categorical([str(source).partition("/")[0] for source in sources])
+        return feeds.take(codes)
 
-    def rejections(self, chosen: Flags) -> pd.DataFrame:
-        """Return the chosen rows that are rejected, as `schema.REJECTED`: no cell but key and place is kept."""
-        rows = np.flatnonzero(chosen & self.rejected)
-        names = [
-            [self.rules[position].id for position in self.rejecting if self._refusing[position, row]] for row in rows
+    @cached_property
+    def _by_month(self) -> dict[int, Positions]:
+        order = np.argsort(self.months, kind="stable")
+        numbers, firsts = np.unique(self.months[order], return_index=True)
+        parts = np.split(order, firsts[1:])
+        return dict(zip(numbers.tolist(), parts, strict=False))  # without rows there is one part, and no month
+
+    def of_month(self, number: int) -> Positions:
+        """Return the positions of a month's rows, in delivered order."""
+        return self._by_month.get(number, np.array([], dtype=np.int64))
+
+    def accepted(self, rows: Positions) -> Positions:
+        """Return those of the rows that are accepted."""
+        return rows[~self.rejected[rows]]
+
+    @cached_property
+    def stored(self) -> pa.Table:
+        """The rows as they are stored when they are accepted, without their period."""
+        schema = TABLES[self.table].schema(tuple(self.frame.columns))
+        return pa.Table.from_pandas(self.frame, schema=schema, preserve_index=False)
+
+    def rejections(self, rows: Positions) -> pa.Table:
+        """Return those of the rows that are rejected, as `schema.REJECTED`: no cell but key and place is kept."""
+        refused = rows[self.rejected[rows]]
+        breaks = self.refusing[np.array(self.rejecting)[:, None], refused]
+        # Few combinations of rules are broken by many rows.
+        combinations, which = np.unique(breaks, axis=1, return_inverse=True)
+        rules = [self.rules[position] for position in self.rejecting]
+        named = [
+            [rule for rule, is_broken in zip(rules, broken, strict=True) if is_broken] for broken in combinations.T
         ]
-        severities = {rule.id: rule.severity for rule in self.rules}
-        frame = self.frame.iloc[rows]
-        return pd.DataFrame(
-            {
-                "row_key": _keys(frame, self.table),
-                "source": frame["source"].to_numpy(),
-                "source_row": frame["source_row"].to_numpy(),
-                "rule": pd.array([first for first, *_ in names], dtype="str"),
-                "severity": pd.array([severities[first] for first, *_ in names], dtype="str"),
-                "other_rules": pd.array(["; ".join(others) for _, *others in names], dtype="str"),
-            }
-        )
+        said = {
+            "rule": [first.id for first, *_ in named],
+            "severity": [first.severity for first, *_ in named],
+            "other_rules": ["; ".join(rule.id for rule in others) for _, *others in named],
+        }
+        stored = self.stored.select([*TABLES[self.table].key, "source", "source_row"]).take(refused)
+        columns = {
+            "row_key": _keys(stored.select(TABLES[self.table].key)),
+            "source": stored["source"],
+            "source_row": stored["source_row"],
+            **{name: pa.array(texts, TEXT).take(which.ravel()) for name, texts in said.items()},
+        }
+        return pa.table(columns, REJECTED)
 
 
 def judge(
@@ -166,14 +197,15 @@ def judge(
     frame = frame.sort_values(["source", "source_row"], kind="stable", ignore_index=True)
     months = calendar.months(frame[dated_by]) if dated_by else pd.Series(calendar.reported, index=frame.index)
     within = months <= calendar.reported
-    frame, months = frame[within].reset_index(drop=True), months[within]
+    if not within.all():
+        frame, months = frame[within].reset_index(drop=True), months[within]
     rules = suites.of_table(table)
     with_checks = frame.assign(**_checks(table, frame, staged, earlier))
     findings = suites.run(rules, with_checks, calendar.as_of_end, table)
     broken = np.zeros((len(rules), len(frame)), dtype=np.bool_)
     for position, found in enumerate(findings):
         broken[position, found] = True
-    checked = np.array([rule.checked(with_checks).to_numpy() for rule in rules], dtype=np.bool_)
+    checked = np.array([rule.checked(with_checks) for rule in rules], dtype=np.bool_)
     others = [not rule.sets_aside for rule in rules]
     judged = ~broken[[rule.sets_aside for rule in rules]].any(axis=0)
     broken[others] &= judged
@@ -216,9 +248,8 @@ def _checks(
     if "customer_id" in frame and table != "customers":
         checks["check_customers"] = known_customers(frame["customer_id"], earlier.get("customers"))
     if table == "responses":
-        faults = frame["typing_fault"].fillna("")
-        checks["check_cells_unread"] = faults.str.contains(_UNREAD).astype("int64")
-        checks["check_not_real"] = faults.str.contains(_NOT_REAL).astype("int64")
+        checks["check_cells_unread"] = _saying(frame["typing_fault"], _UNREAD)
+        checks["check_not_real"] = _saying(frame["typing_fault"], _NOT_REAL)
         checks["check_days_to_answer"] = (frame["responded_at"] - frame["invited_at"]).dt.total_seconds() / _DAY
     if table in {"answers", "invitations"}:
         checks["check_responses"] = _counted_in(frame["response_id"], staged["responses"]["response_id"])
@@ -234,11 +265,20 @@ def _checks(
     return checks
 
 
+def _saying(faults: pd.Series, pattern: str) -> pd.Series:
+    """Return 1 where a fault says so, else 0. Few faults are told of many rows."""
+    codes, texts = pd.factorize(faults)
+    matches = np.array([re.search(pattern, text) is not None for text in texts], dtype=np.int64)
+    return pd.Series(np.append(matches, 0)[codes], index=faults.index)  # an empty one, coded -1, says nothing
+
+
 def _repeats(frame: pd.DataFrame, key: list[str]) -> pd.Series:
-    complete = frame[key].notna().all(axis=1)
-    counting_first = frame.loc[is_copy(frame["typing_fault"]).sort_values(kind="stable").index]
-    deliveries = counting_first.groupby(key, sort=False, dropna=False).cumcount().reindex(frame.index) + 1
-    return deliveries.where(complete).astype("float64")
+    complete, again = frame[key].notna().all(axis=1), frame.duplicated(key, keep=False)
+    deliveries = pd.Series(1.0, index=frame.index)
+    several = frame.loc[again, [*key, "typing_fault"]]
+    counting_first = several.loc[is_copy(several["typing_fault"]).sort_values(kind="stable").index]
+    deliveries.update(counting_first.groupby(key, sort=False, dropna=False).cumcount() + 1.0)
+    return deliveries.where(complete)
 
 
 def known_customers(ids: pd.Series, customers: Judged | None) -> pd.Series:
@@ -249,12 +289,14 @@ def known_customers(ids: pd.Series, customers: Judged | None) -> pd.Series:
 
 
 def _counted_in(ids: pd.Series, known: pd.Series) -> pd.Series:
-    return _is_in(ids, known).astype("float64").where(ids.notna())
+    return is_in(ids, known).astype("float64").where(ids.notna())
 
 
-def _is_in(ids: pd.Series, known: pd.Series) -> pd.Series:
-    # Arrow-backed text would compare value by value in Python.
-    return ids.astype("object").isin(known.dropna().astype("object"))
+def is_in(ids: pd.Series, known: pd.Series) -> pd.Series:
+    """Return which ids are known; nothing is known of an empty one."""
+    # pandas would compare Arrow-backed text value by value in Python.
+    found = pc.is_in(pa.array(ids, TEXT), value_set=pa.array(known.dropna(), TEXT))
+    return pd.Series(np.asarray(found), index=ids.index)
 
 
 def _responses_accepted(answers: pd.DataFrame, responses: Judged) -> pd.Series:
@@ -263,14 +305,21 @@ def _responses_accepted(answers: pd.DataFrame, responses: Judged) -> pd.Series:
     A response delivered twice has one id and two rows: answers of the rejected second row, known by their place in the
     delivered file, go with it.
     """
-    place = ["source", "source_row"]
-    accepted = _is_in(answers["response_id"], responses.frame.loc[~responses.rejected, "response_id"])
-    rejected_places = pd.MultiIndex.from_frame(responses.frame.loc[responses.rejected, place])
-    with_rejected = pd.MultiIndex.from_frame(answers[place]).isin(rejected_places)
-    return (accepted & ~with_rejected).astype("float64")
+    accepted = is_in(answers["response_id"], responses.frame.loc[~responses.rejected, "response_id"])
+    sources = pa.array(responses.frame["source"].unique(), TEXT)
+    rejected = _lines(responses.frame[["source", "source_row"]][responses.rejected], sources)
+    with_rejected = pc.is_in(_lines(answers, sources), value_set=rejected)
+    return (accepted & ~np.asarray(with_rejected)).astype("float64")
 
 
-def _keys(frame: pd.DataFrame, table: TableName) -> list[str]:
-    parts = frame[list(TABLES[table].key)].fillna("").astype("str")
+def _lines(rows: pd.DataFrame, sources: pa.Array) -> pa.Array:
+    """Return a number for each line of the sources, and null in other files."""
+    source = pc.index_in(pa.array(rows["source"], TEXT), value_set=sources)
+    return pc.add(pc.multiply(pa.array(rows["source_row"]), len(sources)), source)
+
+
+def _keys(keys: pa.Table) -> pa.ChunkedArray:
+    parts = [keys[name].fill_null("") for name in keys.column_names]
     # Some tools use the e-mail address as the customer's key.
-    return ["|".join("[e-mail]" if "@" in part else part for part in row) for row in parts.to_numpy()]
+    shown = [pc.if_else(pc.match_substring(part, "@"), "[e-mail]", part) for part in parts]
+    return pc.binary_join_element_wise(*shown, "|")

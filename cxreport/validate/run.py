@@ -12,16 +12,16 @@ import pandas as pd
 import pyarrow as pa
 
 from cxreport.config import Dataset, Project
-from cxreport.engine import read_table, write_table
+from cxreport.engine import read_table, write_arrow
 from cxreport.errors import RunError, UsageError
 from cxreport.periods import Period
-from cxreport.schema import REJECTED, TABLES, TEXT, TableName
+from cxreport.schema import TABLES, TEXT, TableName
 from cxreport.sources import covered_months
 from cxreport.validate.data_docs import write_data_docs
 from cxreport.validate.deliveries import described
 from cxreport.validate.gates import judge_feeds
 from cxreport.validate.rows import Calendar, Flags, Judged, judge
-from cxreport.validate.suites import Rule, Suites
+from cxreport.validate.suites import Positions, Rule, Suites
 from cxreport.validate.verdict import (
     VERDICT_FILE,
     Decision,
@@ -54,6 +54,7 @@ _NOUNS: dict[TableName, tuple[str, str]] = {
     "aggregates": ("aggregated figure", "aggregated figures"),
     "employees": ("employee answer", "employee answers"),
 }
+_PERIOD = pa.field("period", TEXT)  # stored with accepted rows
 _ROUNDING = 1e-9  # 1 - 0.98 is a little more than 0.02
 
 
@@ -92,7 +93,7 @@ def validate(
     _require_covered(project, dataset, period, as_of)
     calendar = Calendar(dataset.time_zone, period, as_of)
     staged = _read_staged(project, dataset)
-    suites = Suites.open(project, dataset.id)
+    suites = Suites.open(project, dataset.id, documented=data_docs is not None)
     waivers = Waivers.open(project, dataset, suites, as_of)
     judged: dict[TableName, Judged] = {}
     for table in staged:
@@ -114,12 +115,12 @@ def validate(
 
 @dataclass(frozen=True)
 class _Month:
-    """The tables of a month, and which of their rows belong to it."""
+    """The tables of a month, and the positions of their rows that belong to it."""
 
     number: int
     period: Period
     tables: dict[TableName, Judged]
-    rows: dict[TableName, Flags]
+    rows: dict[TableName, Positions]
     left_out: dict[str, int]
 
     @classmethod
@@ -131,7 +132,7 @@ class _Month:
             number=number,
             period=calendar.month(number),
             tables=tables,
-            rows={name: table.months == number for name, table in tables.items()},
+            rows={name: table.of_month(number) for name, table in tables.items()},
             left_out={name: table.left_out for name, table in judged.items()} if reported else {},
         )
 
@@ -182,7 +183,7 @@ def _verdict(dataset: str, month: _Month, gates: list[GateOutcome], waivers: Wai
     waived = [_waived(waiver, rules, gates, waivers) for waiver in waivers.every if waiver.period == month.period.id]
     footnotes = [note for name, table in month.tables.items() for note in _footnotes(table, month.rows[name])]
     footnotes += _gate_footnotes(gates)
-    footnotes += [("method", text) for outcome in waived for text in _waiver_footnote(outcome)]
+    footnotes += [("executive", text) for outcome in waived for text in _waiver_footnote(outcome)]
     pages: dict[Page, list[str]] = {}
     for page, text in footnotes:
         pages.setdefault(page, []).append(text)
@@ -257,7 +258,7 @@ def _with_late(project: Project, verdict: Verdict, month: _Month) -> Verdict:
     late, path = earlier.late, folder / "responses.parquet"
     if path.is_file():
         responses = month.tables["responses"]
-        accepted = responses.frame.loc[month.rows["responses"] & ~responses.rejected, "response_id"]
+        accepted = responses.frame["response_id"].iloc[responses.accepted(month.rows["responses"])]
         late += len(set(accepted) - set(read_table(path)["response_id"]))
     return verdict.model_copy(update={"late": late})
 
@@ -271,20 +272,15 @@ def _decide(rules: Iterable[RuleOutcome], gates: Iterable[GateOutcome], waived: 
     return "publish" if outcomes <= {"passed"} and not needed else "publish with footnotes"
 
 
-def _count(table: Judged, of_month: Flags) -> TableCount:
-    return TableCount(
-        rows_in=int(of_month.sum()),
-        accepted=int((of_month & ~table.rejected).sum()),
-        rejected=int((of_month & table.rejected).sum()),
-    )
+def _count(table: Judged, rows: Positions) -> TableCount:
+    return TableCount(rows_in=len(rows), accepted=len(table.accepted(rows)), rejected=int(table.rejected[rows].sum()))
 
 
-def _outcomes(table: Judged, of_month: Flags, period: Period, waivers: Waivers) -> Iterable[RuleOutcome]:
-    for position, own in enumerate(table.rules):
+def _outcomes(table: Judged, month: Positions, period: Period, waivers: Waivers) -> Iterable[RuleOutcome]:
+    broken, judged = (_sums(flags, month) for flags in (table.broken, table.checked))
+    for own, rows, checked in zip(table.rules, broken, judged, strict=True):
         waiver = waivers.waiver(own.id, period, table=table.table)
         rule = waiver.applied_to(own) if waiver else own
-        rows = int((table.broken[position] & of_month).sum())
-        checked = int((table.checked[position] & of_month).sum())
         yield RuleOutcome(
             table=table.table,
             suite=rule.suite,
@@ -298,6 +294,12 @@ def _outcomes(table: Judged, of_month: Flags, period: Period, waivers: Waivers) 
         )
 
 
+def _sums(flags: Flags, rows: Positions) -> list[int]:
+    """Count, line by line, the flags of the rows."""
+    counts: list[int] = flags.take(rows, axis=1).sum(axis=1).tolist()
+    return counts
+
+
 def _outcome(rule: Rule, rows: int, checked: int) -> Literal["passed", "rows rejected", "noted", "stopped"]:
     if rows == 0:
         return "passed"
@@ -306,19 +308,19 @@ def _outcome(rule: Rule, rows: int, checked: int) -> Literal["passed", "rows rej
     return "rows rejected" if rule.rejects else "noted"
 
 
-def _footnotes(table: Judged, of_month: Flags) -> Iterable[tuple[Page, str]]:
+def _footnotes(table: Judged, month: Positions) -> Iterable[tuple[Page, str]]:
     one, many = _NOUNS[table.table]
-    for position, rule in enumerate(table.rules):
-        rows = int((table.broken[position] & ~table.excused[position] & of_month).sum())
+    for rule, rows in zip(table.rules, _sums(table.refusing, month), strict=True):
         if rows and rule.rejects and rule.footnote:
             left_out = f"{'is' if rows == 1 else 'are'} left out"
             yield rule.page, f"{rows:,} {one if rows == 1 else many} {rule.footnote} and {left_out}."
 
 
-def _missing(answers: Judged, of_month: Flags) -> list[MissingCount]:
-    accepted = answers.frame[of_month & ~answers.rejected]
-    without = accepted[accepted["missing_reason"].notna()]
-    keys = without[["question", "metric", "missing_reason"]].fillna("").itertuples(index=False, name=None)
+def _missing(answers: Judged, month: Positions) -> list[MissingCount]:
+    accepted = answers.accepted(month)
+    without = accepted[answers.frame["missing_reason"].notna().to_numpy()[accepted]]
+    named = answers.frame[["question", "metric", "missing_reason"]].iloc[without]
+    keys = named.fillna("").itertuples(index=False, name=None)
     return [
         MissingCount(question=question, metric=metric, reason=reason, n=n)
         for (question, metric, reason), n in sorted(Counter(keys).items())
@@ -336,21 +338,18 @@ def _write_month(project: Project, dataset: Dataset, month: _Month, verdict: Ver
         _aside(target).mkdir(parents=True)
     for name, table in month.tables.items():
         refused = table.rejections(month.rows[name])
-        kept = table.frame[month.rows[name] & ~table.rejected].assign(period=month.period.id)
+        kept = table.stored.take(table.accepted(month.rows[name]))
         _assert_accounted(verdict, name, len(kept), len(refused))
-        write_table(refused, _aside(rejected) / f"{name}.parquet", REJECTED, ["source", "source_row", "row_key"])
+        write_arrow(refused, _aside(rejected) / f"{name}.parquet", ["source", "source_row", "row_key"])
         if verdict.decision != "stop":
+            dated = kept.append_column(_PERIOD, pa.repeat(month.period.id, len(kept)))
             order = ["source", "source_row", *TABLES[name].key]
-            write_table(kept, _aside(accepted) / f"{name}.parquet", _accepted_schema(table), order)
+            write_arrow(dated, _aside(accepted) / f"{name}.parquet", order)
     (_aside(accepted) / VERDICT_FILE).write_text(verdict.to_json(), encoding="utf-8")
     for target in (rejected, accepted):
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         _aside(target).rename(target)
-
-
-def _accepted_schema(table: Judged) -> pa.Schema:
-    return TABLES[table.table].schema(tuple(table.frame.columns)).append(pa.field("period", TEXT))
 
 
 def _aside(target: Path) -> Path:

@@ -1,8 +1,9 @@
-"""A verdict as Markdown, for the validation notebook."""
+"""A verdict as Markdown, for the validation notebook and the data-quality page that is made of it."""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -11,18 +12,24 @@ from cxreport.periods import Period
 from cxreport.validate.deliveries import described
 from cxreport.validate.verdict import Verdict
 
+# What a table cell holds: a number, a text, or a text with a second line.
+Cell = str | int | tuple[str, str]
+
 _DECISIONS = {
-    "publish": ("tip", "Publish"),
-    "publish with footnotes": ("note", "Publish with footnotes"),
+    "publish": ("note", "Publish"),
+    "publish with footnotes": ("warning", "Publish with footnotes"),
     "stop": ("important", "Stop: nothing of this month is published"),
 }
-
-
-_TO_DO = (
-    "Have the owner of the feed deliver the file again, then ingest and validate. Where somebody who knows the data "
-    "holds it to be right, a waiver lets one rule pass for one month."
-)
+_DONE = {
+    "publish": "There is nothing that readers must be told.",
+    "publish with footnotes": "Readers are told, on the page that it concerns:",
+    "stop": "Were it published, readers would be told:",
+}
+# The count of a note stands at its beginning or its end.
+_COUNT = re.compile(r"^\d[\d,]*|\d[\d,]*$")
+_MARK = "\0"
 _MOST_ROWS = 50
+_MOST_LINES = 8
 
 
 def heading(dataset: str, verdict: Verdict) -> str:
@@ -30,23 +37,42 @@ def heading(dataset: str, verdict: Verdict) -> str:
     return f"{escape(dataset)}, {Period.parse(verdict.period).label}: **{verdict.decision}**"
 
 
-def decision(verdict: Verdict) -> str:
-    """Return the decision, its footnotes and what to do as a callout."""
+def decision(verdict: Verdict, dataset: Dataset) -> str:
+    """Return the decision as a callout: what stops the month and what to do, then its footnotes with their pages."""
     kind, title = _DECISIONS[verdict.decision]
-    notes = [f"- {escape(note)}" for note in verdict.footnotes] or ["Every rule holds."]
+    parts = [f"## {title}"]
     if verdict.decision == "stop":
-        notes = [*_stopped(verdict), *notes, "", _TO_DO]
-    return "\n".join([f"::: {{.callout-{kind}}}", f"## {title}", "", *notes, ":::"])
+        parts += ["Stopped by:", "\n".join(_stopped(verdict, dataset)), _to_do(dataset)]
+    rejected, rows_in = (
+        sum(getattr(count, name) for count in verdict.tables.values()) for name in ("rejected", "rows_in")
+    )
+    parts.append(f"{rejected:,} of the {rows_in:,} rows of the month are rejected.")
+    notes = [f"- {escape(note)} (page {page})" for page, notes in verdict.pages.items() for note in notes]
+    if notes or verdict.decision == "publish":
+        parts.append(_DONE[verdict.decision])
+    parts.append("\n".join(notes))
+    return "\n\n".join([f"::: {{.callout-{kind}}}", *filter(None, parts), ":::"])
 
 
-def _stopped(verdict: Verdict) -> Iterable[str]:
+def _stopped(verdict: Verdict, dataset: Dataset) -> Iterable[str]:
     for rule in verdict.rules:
         if rule.outcome == "stopped":
             yield f"- Rule {escape(rule.rule)} of {rule.table}: broken by {rule.rows:,} of {rule.checked:,} rows."
+    owners = {feed.id: feed.owner for feed in dataset.feeds}
     for gate in verdict.gates:
         if gate.outcome == "stopped":
             where = f"{escape(gate.feed)}{f', {escape(gate.thing)}' if gate.thing else ''}"
-            yield f"- Rule {escape(gate.rule)} of the feed {where}: {gate.found}, expected {gate.expected}."
+            found = f"{escape(gate.found)}; expected: {escape(gate.expected).rstrip('.')}"
+            yield f"- Rule {escape(gate.rule)} of the feed {where}: {found}. Ask {escape(owners[gate.feed])}."
+
+
+def _to_do(dataset: Dataset) -> str:
+    return (
+        "What to do: have the owner of the feed deliver the file again, then run the report again. Where somebody who "
+        "knows the data holds it to be right, a reviewed waiver in "
+        f"{escape(f'expectations/waivers/{dataset.id}.yml')} lets one rule count for less in this month. The last "
+        "issue stays as it was."
+    )
 
 
 def counts(verdict: Verdict) -> str:
@@ -63,9 +89,14 @@ def counts(verdict: Verdict) -> str:
 def broken_rules(verdict: Verdict) -> str:
     """Return the rules on rows that some row breaks."""
     return table(
-        ["Table", "Rule", "Severity", "Rows", "Of", "Outcome", "Why the rule stands"],
+        ["Rule", "Rows", "Outcome", "Why the rule stands"],
         [
-            [rule.table, rule.rule, rule.severity, rule.rows, rule.checked, rule.outcome, rule.reason]
+            [
+                (_words(rule.rule), rule.table),
+                (f"{rule.rows:,}", f"of {rule.checked:,}"),
+                (rule.outcome, rule.severity),
+                rule.reason,
+            ]
             for rule in verdict.rules
             if rule.rows
         ],
@@ -76,60 +107,83 @@ def deliveries(project: Project, dataset: Dataset) -> str:
     """Return every feed: who delivers it, as what its files were read, and what was left out or masked."""
     about = described(project, dataset)
     return table(
-        ["Feed", "Owner", "Read as", "Files", "Rows", "Left out", "Personal data masked"],
-        [
-            [
-                feed.id,
-                feed.owner,
-                about[feed.id]["adapter"],
-                len(about[feed.id]["files"]),
-                about[feed.id]["rows"],
-                _said({note for file in about[feed.id]["files"] for note in file["notes"]}),
-                _said(f"{count:,} {kind}" for kind, count in sorted(about[feed.id].get("scrubbed", {}).items())),
-            ]
-            for feed in dataset.feeds
-            if feed.id in about
-        ],
+        ["Feed", "Rows", "Noted on reading", "Personal data masked"],
+        [_delivery(feed.id, feed.owner, about[feed.id]) for feed in dataset.feeds if feed.id in about],
     )
+
+
+def _delivery(feed: str, owner: str, about: Mapping[str, Any]) -> list[Cell]:
+    files = len(about["files"])
+    return [
+        (feed, owner),
+        (f"{about['rows']:,}", f"{files:,} {about['adapter']} file{'' if files == 1 else 's'}"),
+        _summed(note for file in about["files"] for note in file["notes"]),
+        _said(f"{count:,} {kind}" for kind, count in sorted(about.get("scrubbed", {}).items())),
+    ]
 
 
 def files(project: Project, dataset: Dataset, verdict: Verdict) -> str:
     """Return the newest file of each feed and every file that a rule speaks of."""
     spoken = {(gate.feed, gate.thing) for gate in verdict.gates if gate.outcome != "passed"}
     lines = [
-        [feed, file["name"], file["rows"], len(file["columns"]), _said(file["notes"])]
+        [(file["name"], feed), file["rows"], len(file["columns"]), _said(file["notes"])]
         for feed, about in described(project, dataset).items()
         for file in about["files"]
         if file["name"] == max(other["name"] for other in about["files"]) or (feed, file["name"]) in spoken
     ]
-    return table(["Feed", "File", "Rows", "Columns", "Left out"], lines)
+    return table(["File", "Rows", "Columns", "Noted on reading"], lines)
 
 
-def rejected(project: Project, verdict: Verdict) -> str:
-    """Return rejected rows by file and rule, with their lines, most rows first."""
-    folder = project.rejected(verdict.dataset, Period.parse(verdict.period))
-    parts = [pd.read_parquet(path).assign(table=path.stem) for path in sorted(folder.glob("*.parquet"))]
-    rows = (
-        pd.concat(parts, ignore_index=True)
-        if parts
-        else pd.DataFrame(columns=["source", "source_row", "table", "rule"])
-    )
+def rejected(project: Project, dataset: Dataset, verdict: Verdict) -> str:
+    """Return rejected rows by file and rule, with their lines and whom to ask, most rows first."""
+    asked = {feed.id: f"ask {feed.owner}" for feed in dataset.feeds}
     reasons = {(rule.table, rule.rule): rule.reason for rule in verdict.rules}
-    lines: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for source, name, rule, line in rows[["source", "table", "rule", "source_row"]].itertuples(index=False, name=None):
-        lines[source, name, rule].append(line)
-    found: list[list[str | int]] = [
-        [source, name, rule, len(places), _lines(places), reasons.get((name, rule), "")]
-        for (source, name, rule), places in lines.items()
-    ]
-    found.sort(key=lambda line: -int(line[3]))
-    return table(["Feed and file", "Table", "Rule", "Rows", "Lines", "Why"], found[:_MOST_ROWS])
+    found = sorted(_rejected_lines(project, verdict).items(), key=lambda item: (-len(item[1]), item[0]))
+    shown = table(
+        ["File", "Rule", "Rows"],
+        [
+            [
+                (source, asked.get(source.partition("/")[0], "")),
+                (f"{name}: {_words(rule)}", reasons.get((name, rule), "")),
+                (f"{len(lines):,}", _lines(lines)),
+            ]
+            for (source, name, rule), lines in found[:_MOST_ROWS]
+        ],
+    )
+    more = len(found) - _MOST_ROWS
+    return shown if more <= 0 else f"{shown}\n\nFiles and rules with fewer rows, not shown: {more:,}."
+
+
+def _rejected_lines(project: Project, verdict: Verdict) -> dict[tuple[str, str, str], list[int]]:
+    """Return the lines of the month's rejected rows by source, table and rule."""
+    found: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for path in sorted(project.rejected(verdict.dataset, Period.parse(verdict.period)).glob("*.parquet")):
+        rows = pd.read_parquet(path, columns=["source", "rule", "source_row"])
+        for source, rule, line in rows.itertuples(index=False, name=None):
+            found[source, path.stem, rule].append(line)
+    return found
 
 
 def _lines(places: Iterable[int]) -> str:
     """Return the first line numbers, as many as fit a cell."""
     numbers = sorted(set(places))
-    return ", ".join(map(str, numbers[:8])) + (f" and {len(numbers) - 8:,} more" if len(numbers) > 8 else "")  # noqa: PLR2004
+    more = len(numbers) - _MOST_LINES
+    shown = ", ".join(map(str, numbers[:_MOST_LINES])) + (f" and {more:,} more" if more > 0 else "")
+    return f"{'line' if len(numbers) == 1 else 'lines'} {shown}"
+
+
+def _words(rule: str) -> str:
+    """Return a rule's id as words, which a narrow column can break."""
+    return rule.replace("_", " ")
+
+
+def _summed(notes: Iterable[str]) -> str:
+    """Return the notes of several files; those that differ in their count only are said once, with its sum."""
+    sums: dict[str, int] = defaultdict(int)
+    for note in notes:
+        count = _COUNT.search(note)
+        sums[_COUNT.sub(_MARK, note, count=1)] += int(count[0].replace(",", "")) if count else 0
+    return _said(words.replace(_MARK, f"{count:,}") for words, count in sums.items())
 
 
 def _said(notes: Iterable[str]) -> str:
@@ -137,13 +191,18 @@ def _said(notes: Iterable[str]) -> str:
 
 
 def gates(verdict: Verdict) -> str:
-    """Return the rules on whole feeds that do not hold."""
+    """Return the rules on whole feeds that do not hold, what stops the month first."""
+    broken = [gate for gate in verdict.gates if gate.outcome != "passed"]
     return table(
-        ["Feed", "Of it", "Rule", "Severity", "Found", "Expected", "Outcome"],
+        ["Feed", "Rule", "Found", "Outcome"],
         [
-            [gate.feed, gate.thing, gate.rule, gate.severity, gate.found, gate.expected, gate.outcome]
-            for gate in verdict.gates
-            if gate.outcome != "passed"
+            [
+                (gate.feed, gate.thing),
+                _words(gate.rule),
+                (gate.found, f"expected: {gate.expected}"),
+                (gate.outcome, gate.severity),
+            ]
+            for gate in sorted(broken, key=lambda gate: gate.outcome != "stopped")
         ],
     )
 
@@ -164,11 +223,13 @@ def checked(verdict: Verdict) -> str:
 def waivers(verdict: Verdict) -> str:
     """Return what came of the month's waivers."""
     return table(
-        ["Rule", "Of", "Counts as", "Outcome", "By", "Reviewed", "Until", "Reason"],
+        ["Rule", "Waiver", "Reviewed by", "Reason"],
         [
             [
-                *(waiver.rule, waiver.scope, waiver.downgrade_to, waiver.outcome, waiver.by),
-                *(waiver.reviewed.isoformat(), waiver.until.isoformat(), waiver.reason),
+                (_words(waiver.rule), waiver.scope),
+                (waiver.outcome, f"counts as {waiver.downgrade_to}"),
+                (waiver.by, f"on {waiver.reviewed}, until {waiver.until}"),
+                waiver.reason,
             ]
             for waiver in verdict.waivers
         ],
@@ -183,15 +244,21 @@ def missing_answers(verdict: Verdict) -> str:
     )
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """Return a pipe table; whole-number columns are right-aligned; a table without rows says so."""
     lines = list(rows)
     if not lines:
         return "None."
-    right = [isinstance(cell, int) for cell in lines[0]]
-    rule = ["---:" if aligned else ":---" for aligned in right]
-    shown = [[f"{cell:,}" if isinstance(cell, int) else escape(cell) for cell in line] for line in lines]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [list(header), rule, *shown])
+    rule = ["---:" if isinstance(cell, int) else ":---" for cell in lines[0]]
+    shown = [list(header), rule, *([_cell(cell) for cell in line] for line in lines)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in shown)
+
+
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    first, second = cell if isinstance(cell, tuple) else (cell, "")
+    return escape(first) + (f" [({escape(second)})]{{.cx-second}}" if second else "")
 
 
 def escape(text: str) -> str:

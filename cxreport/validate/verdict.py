@@ -5,6 +5,7 @@ from datetime import date
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_json
 
 from cxreport.config import Project
 from cxreport.errors import GateError, UsageError
@@ -102,7 +103,8 @@ class Verdict(Part):
 
     def to_json(self) -> str:
         """Return the content of `verdict.json`."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        in_order = json.loads(json.dumps(self.model_dump(mode="json"), sort_keys=True))
+        return to_json(in_order, indent=2).decode() + "\n"
 
 
 def read_verdict(project: Project, dataset_id: str, period: Period) -> Verdict:

@@ -8,11 +8,7 @@ and importing are not timed. CPU time counts all threads, so that other work on 
 
 import argparse
 import json
-import re
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import yaml
+from rivals import Result, fastest, judge, run, show, timed
 
 PART = 100_000  # responses written at a time
 COLUMNS = [
@@ -99,35 +96,21 @@ def main() -> None:
 
 def compare(folder: Path, responses: int, repeats: int) -> None:
     """Print every rival beside the suite's own ingest."""
-    rounds = [{name: run(name, folder) for name in RIVALS} for _ in range(repeats)]
-    assert {result["rows"] for results in rounds for result in results.values()} == {responses}, "rows were lost"
-    best = {name: min((results[name] for results in rounds), key=lambda result: result["seconds"]) for name in RIVALS}
+    best = fastest(RIVALS, repeats, lambda name: run(__file__, name, folder))
+    assert {result["found"] for result in best.values()} == {responses}, "rows were lost"
     size = (folder / "raw" / "survey.csv").stat().st_size / (1 << 20)
     print(f"{responses:,} responses in {len(COLUMNS)} columns, {size:.0f} MiB; fastest of {repeats}")
-    print(f"  {'':28}{'seconds':>9}{'CPU s':>8}{'peak MiB':>10}")
-    for name, result in best.items():
-        print(f"  {name:28}{result['seconds']:9.2f}{result['cpu']:8.2f}{result['peak_mib']:10.0f}")
+    show(best)
     for name in list(RIVALS)[1:]:
-        ratio = best["cxreport"]["seconds"] / best[name]["seconds"]
-        print(f"  own time over {name}: {ratio:.2f}, goal at most 1.00: {'met' if ratio <= 1 else 'MISSED'}")
+        judge(f"own time over {name}", best["cxreport"]["seconds"] / best[name]["seconds"], at_most=1)
 
 
-def run(name: str, folder: Path) -> dict[str, float]:
-    """Run one rival in its own process, so that its peak memory is its own."""
-    arguments = [sys.executable, __file__, "--rival", name, "--folder", str(folder)]
-    return json.loads(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
-
-
-def measure_one(rival: Callable[[Path], int], folder: Path) -> dict[str, float]:
-    """Return the rows, the time, the CPU time and the peak memory of a rival."""
+def measure_one(rival: Callable[[Path], int], folder: Path) -> Result:
+    """Return the rows that a rival read, and what it took."""
     import cxreport.sources
 
     assert cxreport.sources
-    start, start_cpu = time.perf_counter(), time.process_time()
-    rows = rival(folder)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-    peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
-    return {"rows": rows, "seconds": seconds, "cpu": cpu, "peak_mib": peak}
+    return timed(lambda: rival(folder))
 
 
 def write_project(folder: Path, responses: int) -> None:
@@ -161,9 +144,15 @@ def part(first: int, rows: int) -> pa.Table:
     def written(low: int, high: int) -> pa.Array:
         return pa.array(random.integers(low, high, rows)).cast(pa.string())
 
-    def at() -> pa.Array:
-        seconds = pd.Timestamp("2025-01-01").value // 10**9 + random.integers(0, 400 * 86_400, rows)
+    began = pd.Timestamp("2025-01-01").value // 10**9 + random.integers(0, 400 * 86_400, rows)
+    # One in a hundred ends before it began, as many weeks later, the others within five days.
+    took = random.choice([-1, 9, *[1] * 98], rows) * random.integers(60, 5 * 86_400, rows)
+
+    def at(seconds: np.ndarray) -> pa.Array:
         return pa.array(pd.Series(seconds.astype("datetime64[s]")).dt.strftime("%Y-%m-%d %H:%M:%S"), pa.string())
+
+    def mostly(usual: str, other: str) -> pa.Array:
+        return chosen(*[usual] * 49, other)
 
     def comments() -> pa.Array:
         """Half of them say nothing, the others each something else; one in fifty holds a telephone number."""
@@ -173,13 +162,14 @@ def part(first: int, rows: int) -> pa.Table:
         text = pc.binary_join_element_wise(chosen(*halves), chosen(*ends), " ")
         return pc.if_else(pa.array(random.random(rows) < 0.5), text, "")
 
-    ids = [f"R_{number:015d}" for number in range(first, first + rows)]
+    # One in a thousand ids stands twice.
+    ids = [f"R_{number - (number % 1_000 == 999):015d}" for number in range(first, first + rows)]
     columns = [
-        *(at(), at(), chosen("0", "0", "0", "0", "1"), chosen("192.0.2.7", "198.51.100.9"), chosen("100", "40")),
+        *(at(began), at(began + took), mostly("0", "1"), chosen("192.0.2.7", "198.51.100.9"), chosen("100", "40")),
         *(
             written(10, 2_000),
-            chosen("1", "1", "0"),
-            at(),
+            mostly("1", "0"),
+            at(began + took),
             pa.array(ids),
             chosen("", "Doe"),
             chosen("", "d@example.com"),
@@ -189,7 +179,7 @@ def part(first: int, rows: int) -> pa.Table:
             chosen("41.8", "52.5"),
             chosen("email", "anonymous"),
             chosen("EN", "DE"),
-            written(0, 11),
+            chosen(*[str(score) for score in range(11)] * 9, "11"),
         ),
         *(
             chosen("1", "2", "3"),

@@ -36,7 +36,7 @@ def test_readme_opens_the_issue(small, readme, run):
 
 
 def test_every_readme_command_is_run_somewhere(readme):
-    """Steps and Papermill in the second pack, run and open here, make expanded: no other command is promised."""
+    """Steps and Papermill in the second pack, sample in the first, run and open here: no other command is promised."""
     known = ("make", "cxreport", "papermill")
     assert {shlex.split(line)[0] for line in readme} == set(known)
     steps = [shlex.split(line)[1] for line in readme if line.startswith("cxreport ")]

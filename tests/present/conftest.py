@@ -229,6 +229,14 @@ def add_levels(builder, kpi, segment, levels, *, n, spread):
         builder.add(kpi, LAST, after, se, base, segment=segment, level=name, share=share, **more)
 
 
+FOOTNOTES = {
+    "executive": ["The rule volume_usual of the feed orders was waived by Finance on 2026-10-01: The shop was closed."],
+    "kpis": ["41 responses came more than 30 days after their invitation and were left out."],
+    "journey": ["29 repeated responses were left out."],
+    "method": ["12 scores lay off their scale and were left out."],
+}
+
+
 def verdict(period, dataset):
     """Return the verdict on the sample's last month, with its planted faults."""
 
@@ -291,10 +299,19 @@ def verdict(period, dataset):
             {"question": "nps", "metric": "nps", "reason": "not answered", "n": 84},
             {"question": "csat", "metric": "csat", "reason": "does not apply", "n": 12},
         ],
-        "footnotes": [
-            "41 responses came more than 30 days after their invitation and were left out.",
-            "29 repeated responses were left out.",
-            "12 scores lay off their scale and were left out.",
+        "footnotes": [note for notes in FOOTNOTES.values() for note in notes],
+        "pages": FOOTNOTES,
+        "waivers": [
+            {
+                "rule": "volume_usual",
+                "scope": "the feed orders",
+                "downgrade_to": "info",
+                "reason": "The shop was closed.",
+                "by": "Finance",
+                "reviewed": "2026-10-01",
+                "until": "2026-12-31",
+                "outcome": "applied",
+            }
         ],
     }
 
@@ -350,7 +367,7 @@ def build_sfo(project):
         more = against(39.84, value, se)
         builder.add("nps", month, value, se, n, segment="boarding_area", level=level, share=n / 2746, **more)
     builder.write(project, "sfo", month)
-    content = verdict(month, "sfo") | {"footnotes": []}
+    content = verdict(month, "sfo") | {"footnotes": [], "pages": {}, "waivers": []}
     content["missing"] = [{"question": "nps", "metric": "nps", "reason": "blank or several answers", "n": 84}]
     write_verdict(project, "sfo", month, content)
 

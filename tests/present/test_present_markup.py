@@ -63,7 +63,10 @@ def hostile(pack):
         rule.model_copy(update={"rule": HOSTILE, "reason": HOSTILE, "table": HOSTILE}) for rule in pack.verdict.rules
     ]
     missing = [entry.model_copy(update={"question": HOSTILE, "reason": HOSTILE}) for entry in pack.verdict.missing]
-    verdict = pack.verdict.model_copy(update={"footnotes": [HOSTILE], "rules": rules, "missing": missing})
+    waivers = [waiver.model_copy(update={"rule": HOSTILE, "by": HOSTILE}) for waiver in pack.verdict.waivers]
+    verdict = pack.verdict.model_copy(
+        update={"pages": {"kpis": [HOSTILE]}, "rules": rules, "missing": missing, "waivers": waivers}
+    )
     report = pack.report.model_copy(update={"contact": HOSTILE, "title": HOSTILE})
     dataset = pack.dataset.model_copy(update={"title": HOSTILE, "population": HOSTILE})
     estimates = pack.estimates.assign(signal=pack.estimates["signal"].map(lambda signal: HOSTILE if signal else None))
@@ -78,6 +81,7 @@ def hostile(pack):
         wording.headline,
         wording.look_at,
         wording.rests_on,
+        lambda pack: wording.notes(pack, "kpis"),
         wording.mix_summary,
         tables.kpi_tables,
         tables.targets_table,
@@ -92,6 +96,8 @@ def hostile(pack):
         method.definitions,
         method.overdue_reviews,
         method.rules_broken,
+        method.feeds_noted,
+        method.waivers,
         method.missing_answers,
         method.benchmarks,
         method.population,

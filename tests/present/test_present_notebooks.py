@@ -1,4 +1,4 @@
-"""The present notebooks run alone with bare Papermill, on a report with a past and on one without."""
+"""The present notebooks run alone with bare Papermill on a report without a past; the packs' tests see the others."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["30_executive", "40_kpis", "50_segments", "90_method"]
 
 
-def run(name, report, root, folder):
-    """Execute a notebook with bare Papermill and return the executed notebook."""
+def run(name, root, folder):
+    """Execute a notebook on the airport survey with bare Papermill and return the executed notebook."""
     import papermill
 
     target = folder / f"{name}.ipynb"
     papermill.execute_notebook(
         ROOT / "notebooks" / f"{name}.ipynb",
         target,
-        parameters={"report": report, "root": str(root)},
+        parameters={"report": "sfo", "root": str(root)},
         progress_bar=False,
         cwd=str(ROOT),
     )
@@ -25,11 +25,10 @@ def run(name, report, root, folder):
 
 
 @pytest.mark.filterwarnings("default")  # Papermill's own libraries warn of what is not ours
-@pytest.mark.parametrize("report", ["monthly", "sfo"])
 @pytest.mark.parametrize("name", NAMES)
-def test_notebook_runs_alone(name, report, measured, tmp_path):
+def test_notebook_runs_alone(name, measured, tmp_path):
     """Every notebook executes, and shows only Markdown and SVG, as the renderers demand."""
-    notebook = run(name, report, measured.root, tmp_path)
+    notebook = run(name, measured.root, tmp_path)
     kinds = {
         kind
         for cell in notebook.cells

@@ -26,7 +26,8 @@ def every_table(pack):
             for make in (tables.kpi_tables, tables.targets_table, tables.counts_table, tables.questions_table)
         ),
         *(make(pack) for make in (tables.changes_table, tables.other_mix_tables, method.counts, method.rules_broken)),
-        *(make(pack) for make in (method.feeds_noted, method.missing_answers, method.small_bases, method.benchmarks)),
+        *(make(pack) for make in (method.feeds_noted, method.waivers)),
+        *(make(pack) for make in (method.missing_answers, method.small_bases, method.benchmarks)),
         tables.segment_tables(pack, pack.leading),
         tables.headline_tables(pack),
         tables.stand_outs(pack, pack.leading),
@@ -115,6 +116,25 @@ def test_method_names_every_rule_that_rejected_rows(monthly):
     text = method.rules_broken(monthly).text
     assert "41 of 4,110" in text
     assert "solved before" not in text
+    assert text.endswith("which held for all rows: 1.")
+
+
+def test_method_names_broken_checks_of_deliveries_with_their_place(monthly):
+    """A check that did not pass stands with feed, place, severity, what was found and what was expected."""
+    broken = {"outcome": "noted", "thing": "orders.csv"}
+    gates = [gate.model_copy(update=broken) for gate in monthly.verdict.gates] + monthly.verdict.gates
+    pack = replace(monthly, verdict=monthly.verdict.model_copy(update={"gates": gates}))
+    ((feed, rule, found, expected),) = [map(unescape, row) for row in rows_of(method.feeds_noted(pack))]
+    assert ("orders.csv" in feed, "warning" in rule, found, expected) == (True, True, "4110 rows", "3000 to 5000 rows")
+    assert method.feeds_noted(monthly).text == "All checks of whole deliveries passed: 1."
+
+
+def test_method_names_waivers_with_who_when_until_and_why(monthly, passengers):
+    """A waiver stands with its rule, what came of it, by whom and when it was reviewed, its last day and its reason."""
+    ((rule, waiver, reviewed, reason),) = [map(unescape, row) for row in rows_of(method.waivers(monthly))]
+    assert ("volume usual" in rule, "applied" in waiver, reason) == (True, True, "The shop was closed.")
+    assert reviewed.startswith("Finance [(on 2026-10-01, until 2026-12-31)]")
+    assert method.waivers(passengers).text == "No rule was waived for this period."
 
 
 def test_method_counts_missing_answers(passengers):

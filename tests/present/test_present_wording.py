@@ -139,12 +139,36 @@ def test_good_news_is_not_looked_at(monthly):
 
 
 def test_base_of_the_figures_is_told(monthly):
-    """Verdict, footnotes, counts and hidden groups stand on the first page."""
+    """Verdict, counts, what was set aside and hidden groups stand on the first page."""
     text = wording.rests_on(monthly).text
     assert "publish with footnotes" in text
     assert "8,085 of 8,230 answers" in text
-    assert "41 responses came more than 30 days" in text
+    assert "215 of 33,340 delivered rows. 3 notes on these data stand on other pages." in text
     assert "Chinese and Vietnamese" in text
+
+
+def test_footnotes_stand_on_the_page_that_they_concern(monthly):
+    """Each page has its own notes; those of a page that the report does not have stand under the method."""
+    said = {page: wording.notes(monthly, page).text for page in ("executive", "kpis", "segments", "method")}
+    assert "waived by Finance on 2026" in said["executive"]
+    assert "41 responses" in said["kpis"]
+    assert said["segments"] == ""
+    assert "29 repeated" in said["method"]
+    assert "12 scores" in said["method"]
+    assert [text.count("\n- ") for text in said.values()] == [1, 1, 0, 2]
+
+
+def test_footnotes_of_a_report_of_one_page_stand_on_it(monthly):
+    """Where a report has neither the page concerned nor a method, nothing is lost and nothing stands elsewhere."""
+    pack = replace(monthly, report=monthly.report.model_copy(update={"present": ["30_executive"]}))
+    assert wording.notes(pack, "executive").text.count("\n- ") == 4
+    assert "other pages" not in wording.rests_on(pack).text
+
+
+def test_clean_data_have_no_notes(passengers):
+    """Without footnotes there is no section of notes."""
+    assert wording.notes(passengers, "executive").text == ""
+    assert "other pages" not in wording.rests_on(passengers).text
 
 
 def test_one_period_alone_is_told_plainly(passengers):

@@ -8,6 +8,8 @@ import pytest
 from pdfua import validate
 from pypdf import PdfReader
 
+from cxreport.publish import archive
+
 
 class Outline(HTMLParser):
     """Collects what a test asks of a page: tags with attributes in order, and ids."""
@@ -109,22 +111,42 @@ def test_browser_requests_nothing_and_reports_no_error(rendered, requests_of, tm
     assert requests_of(rendered.html) == (set(), [])
 
 
-@pytest.mark.parametrize("width", [390, 768, 1280])
-def test_page_does_not_scroll_sideways(rendered, browse, tmp_path, width):
-    """At the width of a phone, a tablet and a desktop no part is wider than the window."""
+@pytest.fixture
+def widths(browse, tmp_path):
+    """Return a function that opens a page in a frame of some width and returns that width and the one it needs."""
+
     # Measured inside a frame: headless windows cannot be narrower than about 500 px. The page itself runs no script.
-    frame = tmp_path / "frame.html"
-    page = re.sub(r"<meta http-equiv=[^>]*>", "", rendered.page)
-    (tmp_path / "copy.html").write_text(page, encoding="utf-8")
-    frame.write_text(
-        f"<iframe id=f src=copy.html style='width:{width}px;height:900px;border:0' onload='"
-        'const d = document.getElementById("f").contentDocument.documentElement;'
-        "document.title = `${d.clientWidth} ${d.scrollWidth}`'></iframe>",
-        encoding="utf-8",
-    )
-    shown = browse(frame.as_uri(), "--allow-file-access-from-files", "--dump-dom", "--virtual-time-budget=3000")
-    seen, needed = map(int, re.search(r"<title>(\d+) (\d+)</title>", shown.stdout).groups())
-    assert (seen, needed) == (width, width)
+    def widths(page, width):
+        frame = tmp_path / "frame.html"
+        (tmp_path / "copy.html").write_text(re.sub(r"<meta http-equiv=[^>]*>", "", page), encoding="utf-8")
+        frame.write_text(
+            f"<iframe id=f src=copy.html style='width:{width}px;height:900px;border:0' onload='"
+            'const d = document.getElementById("f").contentDocument.documentElement;'
+            "document.title = `${d.clientWidth} ${d.scrollWidth}`'></iframe>",
+            encoding="utf-8",
+        )
+        shown = browse(frame.as_uri(), "--allow-file-access-from-files", "--dump-dom", "--virtual-time-budget=3000")
+        return tuple(map(int, re.search(r"<title>(\d+) (\d+)</title>", shown.stdout).groups()))
+
+    return widths
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_page_does_not_scroll_sideways(rendered, widths, width):
+    """At the width of a phone, a tablet and a desktop no part is wider than the window."""
+    assert widths(rendered.page, width) == (width, width)
+
+
+def test_data_quality_page_is_offline_fits_a_phone_and_names_rows(small, requests_of, widths):
+    """The page beside a report asks for nothing, fits a phone, and says which lines of which file were rejected."""
+    path = small.folder / archive.QUALITY
+    page = path.read_text(encoding="utf-8")
+    assert requests_of(path) == (set(), [])
+    assert widths(page, 390) == (390, 390)
+    chapters = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
+    assert chapters[:3] == ["Verdict", "What arrived", "Rejected rows"]
+    assert re.search(r"survey/survey_2026-09\.csv.*?ask Customer insight.*?lines \d+, \d+", page, re.DOTALL)
+    assert str(small.project.root) not in page
 
 
 def test_pdf_passes_the_independent_check(rendered):

@@ -70,6 +70,14 @@ def test_issues_stand_newest_first_with_links_that_lead_to_files(tmp_path):
     assert all((tmp_path / link).is_file() for link in page.links)
 
 
+def test_data_quality_page_is_linked_where_an_issue_has_one(tmp_path):
+    """Issues that were published with a data-quality page link to it; older ones have no dead link."""
+    add(tmp_path, "monthly", "2026-08")
+    page = add(tmp_path, "monthly", "2026-09") / "all" / "data-quality.html"
+    page.write_text("page")
+    assert [tmp_path / link for link in read(tmp_path).links if "quality" in link] == [page]
+
+
 def test_foreign_and_broken_folders_are_ignored(tmp_path):
     """Folders that are no whole issue of their report and period are left out."""
     add(tmp_path, "monthly", "2026-09")

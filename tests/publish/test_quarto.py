@@ -78,6 +78,15 @@ def test_both_formats_are_rendered_and_moved_into_place(stand_in, draw):
     ]
 
 
+def test_page_alone_is_rendered_without_a_pdf(stand_in, make, rendered, project, tmp_path):
+    """Where no PDF is wanted, Quarto is called for the page only."""
+    calls = stand_in()
+    page = tmp_path / "page.html"
+    Quarto().render(rendered.document, html=page, pdf=None, project=project, timestamp=make.STAMP)
+    assert page.read_text() == "html"
+    assert [call["arguments"][-1] for call in calls()] == ["html"]
+
+
 def test_clock_is_an_input(stand_in, draw, make):
     """Quarto takes its date from the run, not from the machine."""
     calls = stand_in()

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -64,7 +65,8 @@ class FakeRenderer:
         html.write_text("".join(cell.source for cell in document.read(source).cells))
         if self.raises:
             raise self.raises
-        pdf.write_text("PDF")
+        if pdf:
+            pdf.write_text("PDF")
 
 
 def write_notebook(path, parameters, *cells):
@@ -141,6 +143,7 @@ def test_pack_holds_page_pdf_notebooks_and_record(project, publish):
     published = publish()
     pack = project.published("monthly", MONTHS[2])
     assert sorted(contents(pack)) == [
+        "all/data-quality.html",
         "all/notebooks/10_validate.ipynb",
         "all/notebooks/20_measure.ipynb",
         "all/notebooks/30_page.ipynb",
@@ -150,7 +153,9 @@ def test_pack_holds_page_pdf_notebooks_and_record(project, publish):
     ]
     assert (published.html, published.pdf) == (pack / "all/report.html", pack / "all/report.pdf")
     assert sorted(path.name for path in project.output.iterdir()) == [".lock", "index.html", "monthly"]
-    assert "monthly/2026-09/all/report.html" in (project.output / "index.html").read_text()
+    index = (project.output / "index.html").read_text()
+    assert "monthly/2026-09/all/report.html" in index
+    assert "monthly/2026-09/all/data-quality.html" in index
 
 
 def test_pack_keeps_the_estimates_for_later_issues(project, publish):
@@ -274,21 +279,18 @@ def earlier(project, publish):
     return contents(project.output)
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
+def test_failing_renderer_leaves_the_earlier_issue(project, publish, renderer, earlier):
+    """A full disk, a failing tool or an interrupt while rendering changes no published file."""
+    for failure, seen in (
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), RunError),
         (RunError(found="typst", expected="PDF", do="look"), RunError),
         (KeyboardInterrupt(), KeyboardInterrupt),
-    ],
-)
-def test_failing_renderer_leaves_the_earlier_issue(project, publish, renderer, earlier, failure):
-    """A full disk, a failing tool or an interrupt while rendering changes no published file."""
-    renderer.raises, seen = failure
-    with pytest.raises(seen):
-        publish()
-    assert contents(project.output) == earlier
-    assert not list(project.output.glob(".building*"))
+    ):
+        renderer.raises = failure
+        with pytest.raises(seen):
+            publish()
+        assert contents(project.output) == earlier, failure
+        assert not list(project.output.glob(".building*"))
 
 
 def test_failing_notebook_is_kept_as_evidence_until_a_run_succeeds(project, publish, earlier):
@@ -307,13 +309,25 @@ def test_failing_notebook_is_kept_as_evidence_until_a_run_succeeds(project, publ
 
 
 def test_stopping_verdict_publishes_nothing(project, publish, earlier):
-    """When the data may not be published nothing after validation runs, and the validation is kept to read."""
-    write_notebook(project.notebooks / "10_validate.ipynb", STANDARD + 'decision = "stop"', VERDICT)
+    """When the data may not be published nothing after validation runs, and the message names the page on why."""
+    validate = project.notebooks / "10_validate.ipynb"
+    allowed = validate.read_text()
+    write_notebook(validate, STANDARD + 'decision = "stop"', VERDICT)
     write_notebook(project.notebooks / "20_measure.ipynb", STANDARD, "raise SystemError")
-    with pytest.raises(GateError, match="small 2026-09 is stopped"):
-        publish()
+    pages = []
+    for _ in range(2):
+        with pytest.raises(GateError, match="small 2026-09 is stopped") as stopped:
+            publish()
+        [page] = re.findall(r"data/failed/\S+\.html", stopped.value.do)
+        pages.append((project.root / page).read_bytes())
+    assert pages[0] == pages[1]
+    assert b"10_validate" in pages[0]
     assert contents(project.output) == earlier
     assert (project.root / "data/failed/monthly/2026-09/10_validate.ipynb").is_file()
+    validate.write_text(allowed)
+    write_notebook(project.notebooks / "20_measure.ipynb", STANDARD, "assert period")
+    publish()
+    assert not (project.root / page).exists()
 
 
 def test_file_in_the_way_of_the_output_is_found_before_the_work(project, publish):

@@ -9,8 +9,10 @@ import zipfile
 from pathlib import Path
 
 import openpyxl
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyreadstat
 import pytest
 
 from cxreport.errors import GateError
@@ -18,6 +20,7 @@ from cxreport.sources.formats import delimited, files
 from cxreport.sources.formats.files import DeliveredFile, UnreadableFileError, opened
 from cxreport.sources.formats.glimpse import Glimpse
 from cxreport.sources.formats.records import from_objects, read_csv, read_parquet
+from cxreport.sources.formats.spss import read_spss
 from cxreport.sources.formats.workbooks import read_sheet
 
 MAPPING = {"tables": {"customers": {"columns": {"customer_id": "id", "plan": "plan"}}}}
@@ -103,6 +106,17 @@ def test_odd_file_is_refused_and_nothing_is_written(company, content: bytes) -> 
     assert caught.value.found.isprintable()
     assert sorted(set(company.project.root.parent.rglob("*")) - set(before)) == [company.project.datasets / "acme.yml"]
     assert isinstance(Glimpse(DeliveredFile("crm.dat", unpacked=content)).rows, list)
+
+
+def test_spss_file_with_a_variable_without_a_name_is_refused(tmp_path: Path) -> None:
+    """One damaged byte, which is no letter in any encoding, takes a name away."""
+    path = tmp_path / "a.sav"
+    pyreadstat.write_sav(pd.DataFrame({"id": ["a"], "score": [1.0]}), path)
+    whole = path.read_bytes()
+    assert read_spss(DeliveredFile(path.name, path)).header == ("id", "score")
+    path.write_bytes(whole.replace(b"=score", b"=\xeccore"))
+    with pytest.raises(UnreadableFileError, match="without a name"):
+        read_spss(DeliveredFile(path.name, path))
 
 
 def test_encrypted_archive_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from cxreport.errors import DefinitionError, GateError, UsageError
 from cxreport.periods import Period
 from cxreport.sample import write_sample
 from cxreport.schema import TABLES
-from cxreport.sources import registry
+from cxreport.sources import registry, tables
+from cxreport.sources.formats import delimited
 from cxreport.sources.tools import mapped, zendesk
 
 LOG = {"id": "log", "adapter": "mapped", "mapping": "log.yml", "files": "log/*.csv"}
@@ -44,6 +45,16 @@ def test_staging_twice_gives_the_same_bytes(company, survey: dict[str, str]) -> 
     first = dict(contents(company.project.staged("acme")))
     company.ingest(survey)
     assert dict(contents(company.project.staged("acme"))) == first
+
+
+def test_how_the_work_is_divided_does_not_show(monkeypatch, company, survey: dict[str, str]) -> None:
+    """Files that are read and typed in many parts, by several threads, give the same bytes as in one."""
+    company.ingest(survey)
+    whole = dict(contents(company.project.staged("acme")))
+    monkeypatch.setattr(tables, "_ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(delimited, "_BLOCK", 600)
+    company.ingest(survey)
+    assert dict(contents(company.project.staged("acme"))) == whole
 
 
 def test_staged_tables_have_the_canonical_schema(company, survey: dict[str, str]) -> None:

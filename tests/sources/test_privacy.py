@@ -11,11 +11,14 @@ from cxreport.sources.privacy import (
     CARD,
     E_MAIL,
     IBAN,
+    IP,
     PHONE,
     Names,
     column_names,
     kept,
     mask,
+    mask_full_names,
+    mask_full_names_of,
     mask_label,
     mask_name,
     mask_names,
@@ -77,7 +80,7 @@ def test_e_mail_addresses_disappear(before: str, address: str, after: str) -> No
 def test_telephone_numbers_disappear(before: str, number: str, after: str) -> None:
     """No digit of a number of eight and more digits survives, however it is grouped."""
     masked = mask(f"{before} {number} {after}")
-    assert PHONE in masked or CARD in masked
+    assert any(marker in masked for marker in (PHONE, CARD, IP))
     assert not any(character.isdigit() for character in masked)
 
 
@@ -151,6 +154,8 @@ def test_a_column_is_masked_like_its_texts(texts: list[str]) -> None:
         ("ask @ann_miller, or .@halden!", "ask [handle], or .[handle]!"),
         ("60 km/h and/or 2.5/5 @ 10:30", "60 km/h and/or 2.5/5 @ 10:30"),
         ("+44 (0)20 7946 0958 or 00 49 30 123456", "[phone]"),
+        ("from 192.0.2.1, 198.51.100.17:8080 and ip:2001:db8::7334:2.", f"from {IP}, {IP}:8080 and ip:{IP}."),
+        ("at 10:30:45, 1.2.3 of 12::, 256.1.1.1, 1.2.3.4.5", "at 10:30:45, 1.2.3 of 12::, 256.1.1.1, 1.2.3.4.5"),
         ("tel. \u0663\u0661\u0662\u0665\u0665\u0665\u0660\u0661", "tel. [phone]"),
     ],
 )
@@ -178,7 +183,7 @@ def test_levels_of_segments_stay(level: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["a@b.example", "+1 312 555 0147", "312-555-0147", "3125550147", "4111 1111 1111 1111"]
+    "value", ["a@b.example", "+1 312 555 0147", "312-555-0147", "3125550147", "4111 1111 1111 1111", "192.0.2.1"]
 )
 def test_personal_data_in_a_segment_are_masked(value: str) -> None:
     """A column that was placed by mistake gives nobody away."""
@@ -194,8 +199,9 @@ def test_names_of_files_keep_their_times() -> None:
 
 def test_a_name_of_a_column_is_short_printable_and_no_value() -> None:
     """What stands where a header should be is not quoted when it may be data."""
-    names = ["Q1", "How likely are you?", "12345", "a@b", "x\x00", "n" * 81]
-    assert column_names(names) == ["Q1", "How likely are you?", "column 3", "column 4", "column 5", "column 6"]
+    questions, others = ["Q1", "How likely are you?", "Ann"], ["12345", "a@b", "x\x00", "n" * 81, "said_miller_ann"]
+    shown = [*questions, *(f"column {number}" for number in range(4, 9))]
+    assert column_names(questions + others, Names.of(["Ann Miller"])) == shown
 
 
 @pytest.mark.parametrize(
@@ -236,3 +242,22 @@ def test_hashes_depend_on_the_key() -> None:
     one, other = kept(texts, "email", b"one"), kept(texts, "email", b"other")
     assert one[0] == one[2] != other[0]
     assert one.isna().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Ann Miller", "[name]"),
+        ("miller, ann / MILLER,ANN", "[name] / [name]"),
+        ("tickets_ann_miller.2026-09.csv", "tickets_[name].2026-09.csv"),
+        ("Ann and Miller", "Ann and Miller"),
+        ("Victoria", "Victoria"),
+        ("C001_ann", "C001_ann"),
+    ],
+)
+def test_full_names_disappear_from_levels_ids_and_names_of_files(text: str, masked: str) -> None:
+    """In a column that is no free text a single word is a level, and both names of a customer are none."""
+    known = Names.of(["Ann Miller", "Victoria Osei"])
+    assert mask_full_names(text, known) == masked
+    column = mask_full_names_of(pd.Series([text, None, "C1"], dtype="str"), known)
+    assert column.fillna("").tolist() == [masked, "", "C1"]

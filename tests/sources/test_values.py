@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cxreport.sources.values import instants, numbers, stripped, wholes
+from cxreport.sources.values import instants, numbers, rows_with, stripped, wholes
 
 FORM = "%Y-%m-%d %H:%M:%S"
+FORMS = [FORM, "%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"]
 ZONES = st.sampled_from(
     ["America/Chicago", "Europe/Dublin", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu", "Africa/Casablanca"]
 )
@@ -76,23 +77,38 @@ def test_local_times_follow_the_stated_rule(local: datetime, zone: str) -> None:
     assert read[0] == local.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC)
 
 
-@given(st.text(st.sampled_from("0123456789-/: TZnowtdayNA"), min_size=1))
-@example("now")
-@example("today")
-@example("2026-02-31 10:00:00")
-@example("2026-09-01T10:00:00")
-@example("2026-09-01")
-def test_dates_agree_with_strptime(value: str) -> None:
+@given(
+    st.text(st.sampled_from("0123456789-/: TZnowtdayNA"), min_size=1) | LOCAL.map(str) | LOCAL.map(datetime.isoformat),
+    st.sampled_from(FORMS),
+)
+@example("now", FORM)
+@example("today", FORM)
+@example("2026-02-31 10:00:00", FORM)
+@example("2026-09-01T10:00:00", FORM)
+@example("2026-09-01 10:00:00", "%Y-%m-%dT%H:%M:%S")
+@example("2026-09-01", FORM)
+@example("2026-09-01 10+01:00", FORM)
+@example("2026-09-01 24:00", "%Y-%m-%d %H:%M")
+@example("2026-09-01 10Z", "%Y-%m-%d %H:%M")
+def test_dates_agree_with_strptime(value: str, form: str) -> None:
     """A text is read if and only if the standard library reads it in the same form, and to the same instant."""
-    read, unread = instants(text(value), [FORM], "UTC")
+    read, unread = instants(text(value), [form], "UTC")
     try:
-        expected = datetime.strptime(value, FORM).replace(tzinfo=UTC)
+        expected = datetime.strptime(value, form).replace(tzinfo=UTC)
     except ValueError:
         expected = None
     if expected is None or not 1900 <= expected.year < 2200:
         assert unread[0]
     else:
         assert read[0] == expected
+
+
+def test_one_wrong_date_leaves_the_others_alone() -> None:
+    """A column is read alike, whether all of it can be read at once or not."""
+    sound = ["2026-09-01 10:00:00", "2026-11-01 01:30:00"]
+    read, unread = instants(text(*sound, "2026-13-01 10:00:00", None), [FORM], "America/Chicago")
+    assert read[:2].tolist() == instants(text(*sound), [FORM], "America/Chicago")[0].tolist()
+    assert unread.tolist() == [False, False, True, False]
 
 
 def test_formats_are_tried_in_turn_and_offsets_win() -> None:
@@ -117,3 +133,12 @@ def test_blank_cells_are_null_and_inner_space_stays() -> None:
     """White space around a value is no part of it; a cell of white space is blank."""
     assert stripped([" a  b ", "\u00a0\t", "", None]).tolist()[0] == "a  b"
     assert stripped([" a  b ", "\u00a0\t", "", None]).isna().tolist() == [False, True, True, True]
+
+
+@given(st.lists(st.none() | st.text(st.sampled_from("a@\uff20\uff21[\u00e9")), max_size=6), st.sampled_from("@\uff20["))
+def test_rows_with_a_sign_are_found_in_the_bytes(values: list[str | None], sign: str) -> None:
+    """Neither nulls nor characters that share a byte with the sign are taken for it, in a whole column or a part."""
+    expected = [value is not None and sign in value for value in values]
+    whole = text(*values)
+    assert [at in rows_with(whole, sign) for at in range(len(values))] == expected
+    assert [at in rows_with(whole[1:], sign) for at in range(len(values[1:]))] == expected[1:]

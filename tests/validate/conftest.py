@@ -350,16 +350,14 @@ def faultlib() -> ModuleType:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a few faults always, and all of them in the long campaigns; what is known to be missed must be missed."""
+    """Run a few faults always, and all of them in the long campaigns."""
     if "seeded_fault" in metafunc.fixturenames:
         metafunc.parametrize(
             "seeded_fault",
-            [pytest.param((name, level), id=name, marks=_marks(name)) for name, level in _FAULTLIB.levels()],
+            [
+                pytest.param((name, level), id=name, marks=[] if name in _FAULTLIB.SLICE else [pytest.mark.soak])
+                for name, level in _FAULTLIB.levels()
+            ],
         )
-
-
-def _marks(fault: str) -> list[pytest.MarkDecorator]:
-    marks = [] if fault in _FAULTLIB.SLICE else [pytest.mark.soak]
-    if fault in _FAULTLIB.MISSED:
-        marks.append(pytest.mark.xfail(reason=_FAULTLIB.MISSED[fault], strict=True))
-    return marks
+    if "limit" in metafunc.fixturenames:
+        metafunc.parametrize("limit", _FAULTLIB.LIMITS)

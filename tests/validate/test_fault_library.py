@@ -38,6 +38,15 @@ def test_fault_comes_to_what_it_must(faultlib, spoilt_company, seeded_fault):
     trial.remove()
 
 
+@pytest.mark.soak
+def test_what_could_be_true_is_published(faultlib, spoilt_company, limit):
+    """What the page says that no rule finds leaves no footnote; as soon as one does, it is a fault of the library."""
+    harmless = faultlib.Level("", faultlib.LIMITS[limit][1], "accepted")
+    trial = spoilt_company.trial(limit, harmless)
+    assert list(faultlib.wrong(trial, spoilt_company.clean, harmless)) == []
+    trial.remove()
+
+
 def test_clean_company_has_only_the_usual_footnote(faultlib, spoilt_company):
     """The company without a fault is published, and only what every survey has is left out."""
     clean = spoilt_company.clean

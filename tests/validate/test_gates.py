@@ -233,7 +233,7 @@ def judged_orders(instants):
     frame = pd.DataFrame({"ordered_at": pd.Series(instants, dtype="datetime64[us, UTC]")})
     orders = SimpleNamespace(
         frame=frame,
-        feeds=np.array(["orders"] * len(frame)),
+        feeds=pd.Categorical(["orders"] * len(frame)),
         months=calendar_of("2026-09").months(frame["ordered_at"]).to_numpy(),
         rejected=np.zeros(len(frame), dtype=bool),
         set_aside=np.zeros(len(frame), dtype=bool),

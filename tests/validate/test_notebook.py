@@ -5,12 +5,15 @@ import os
 import re
 from datetime import date
 
+import pandas as pd
 import pytest
 
+from cxreport.config import Project, load_dataset
 from cxreport.errors import UsageError
+from cxreport.periods import Period
 from cxreport.validate import show
 from cxreport.validate.settings import read_settings
-from cxreport.validate.verdict import GateOutcome, MissingCount, RuleOutcome, TableCount, Verdict
+from cxreport.validate.verdict import GateOutcome, MissingCount, RuleOutcome, TableCount, Verdict, WaiverOutcome
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +50,19 @@ def verdict_of(**changes):
         ],
         "missing": [MissingCount(question="q_1", metric="nps", reason="*blank*", n=3)],
         "footnotes": ["1 response came from [nowhere](javascript:x) and is left out."],
+        "pages": {"kpis": ["1 response came from [nowhere](javascript:x) and is left out."]},
+        "waivers": [
+            WaiverOutcome(
+                rule="r_s",
+                scope="the feed a",
+                downgrade_to="info",
+                reason="Known | agreed.",
+                by="Ada",
+                reviewed=date(2026, 10, 1),
+                until=date(2026, 12, 31),
+                outcome="applied",
+            )
+        ],
     }
     return Verdict(**(parts | changes))
 
@@ -92,25 +108,69 @@ def test_tables_are_pipe_tables_with_escaped_text():
     assert r"Because \<b\>." in show.broken_rules(verdict)
     assert r"| a\|b |" in show.gates(verdict)
     assert show.gates(verdict_of(gates=[])) == "None."
+    assert show.waivers(verdict).splitlines()[2] == (
+        r"| r s [(the feed a)]{.cx-second} | applied [(counts as info)]{.cx-second} "
+        r"| Ada [(on 2026-10-01, until 2026-12-31)]{.cx-second} | Known \| agreed. |"
+    )
     assert show.checked(verdict).splitlines()[2] == r"| a\|b | 1 | 0 | 1 | 0 |"
     assert r"| q\_1 | nps | \*blank\* | 3 |" in show.missing_answers(verdict)
     assert show.missing_answers(verdict_of(missing=[])) == "None."
     assert show.heading("A <b>", verdict) == r"A \<b\>, September 2026: **publish with footnotes**"
 
 
+@pytest.fixture(scope="session")
+def dataset(root):
+    """The dataset that the verdicts here are of, with a feed of a hostile name."""
+    sample = load_dataset(Project(root), "sample")
+    feed = sample.feeds[0].model_copy(update={"id": "a|b", "owner": "Us & *them*"})
+    return sample.model_copy(update={"feeds": [*sample.feeds, feed]})
+
+
 @pytest.mark.parametrize(
     ("decision", "callout"),
-    [("publish", "tip"), ("publish with footnotes", "note"), ("stop", "important")],
+    [("publish", "note"), ("publish with footnotes", "warning"), ("stop", "important")],
 )
-def test_decision_is_a_callout(decision, callout):
-    """The decision stands in a callout of its kind, and a stop names what stopped."""
+def test_decision_is_a_callout(dataset, decision, callout):
+    """The decision stands in a callout of its kind; a stop names what stopped, whom to ask and what to do."""
     rule = verdict_of().rules[0].model_copy(update={"outcome": "stopped"})
     gate = verdict_of().gates[0].model_copy(update={"outcome": "stopped"})
-    shown = show.decision(verdict_of(decision=decision, rules=[rule], gates=[gate]))
-    assert shown.startswith(f"::: {{.callout-{callout}}}\n## ")
-    assert shown.endswith("\n:::")
-    assert r"\[nowhere\](javascript:x)" in shown
-    assert (r"kind\_known" in shown) == (decision == "stop")
+    shown = show.decision(verdict_of(decision=decision, rules=[rule], gates=[gate]), dataset)
+    assert shown.startswith(f"::: {{.callout-{callout}}}\n\n## ")
+    assert shown.endswith("\n\n:::")
+    assert "1 of the 1,200 rows of the month are rejected." in shown
+    assert r"\[nowhere\](javascript:x) and is left out. (page kpis)" in shown
+    for words in (r"kind\_known", r"Ask Us \& \*them\*.", r"expectations/waivers/sample.yml"):
+        assert (words in shown) == (decision == "stop")
+
+
+def test_rejected_rows_name_file_lines_reason_and_whom_to_ask(dataset, tmp_path):
+    """Rows of one file and rule stand in one line of the table, most rows first, without the rows themselves."""
+    project = Project(tmp_path)
+    folder = project.rejected("sample", Period.parse("2026-09"))
+    folder.mkdir(parents=True)
+    refused = [("survey/a.csv", "kind_known", line) for line in range(2, 12)] + [("old/b.csv", "other", 7)]
+    pd.DataFrame(refused, columns=["source", "rule", "source_row"]).to_parquet(folder / "responses.parquet")
+    first, second = show.rejected(project, dataset, verdict_of()).splitlines()[2:]
+    assert first == (
+        r"| survey/a.csv [(ask Customer insight)]{.cx-second} "
+        r"| responses: kind known [(Because \<b\>.)]{.cx-second} "
+        r"| 10 [(lines 2, 3, 4, 5, 6, 7, 8, 9 and 2 more)]{.cx-second} |"
+    )
+    assert second == "| old/b.csv | responses: other | 1 [(line 7)]{.cx-second} |"
+
+
+def test_notes_of_many_files_are_summed(dataset, tmp_path):
+    """A note that every file of a feed has, with another count each, is said once; others stay."""
+    project = Project(tmp_path)
+    notes = [["1,200 records are no rows of `answers`", "totals left out: 3"], ["5 records are no rows of `answers`"]]
+    files = [{"name": f"{at}.csv", "rows": 1, "columns": [], "notes": said} for at, said in enumerate(notes)]
+    folder = project.staged("sample")
+    folder.mkdir(parents=True)
+    (folder / "feeds.json").write_text(json.dumps({"survey": {"adapter": "mapped", "rows": 2, "files": files}}))
+    assert show.deliveries(project, dataset).splitlines()[2] == (
+        r"| survey [(Customer insight)]{.cx-second} | 2 [(2 mapped files)]{.cx-second} "
+        r"| 1,205 records are no rows of \`answers\`; totals left out: 3 | nothing |"
+    )
 
 
 def test_settings_take_the_last_complete_month_and_the_day_of_the_dataset(company):

@@ -43,7 +43,7 @@ def judged(calendar, by, parts):
     none = np.zeros(len(frame), dtype=bool)
     return SimpleNamespace(
         frame=frame,
-        feeds=np.array([source.partition("/")[0] for source in frame["source"]], dtype=object),
+        feeds=pd.Categorical([source.partition("/")[0] for source in frame["source"]]),
         months=calendar.months(frame[by]).to_numpy(),
         rejected=none,
         set_aside=none,
@@ -161,10 +161,14 @@ def orders(calendar, spoil=lambda _, frame: frame, n=300):
         (lambda amounts: amounts / 60, "times_usual", 0.01, 0.03),
         (lambda amounts: (amounts * 100).round(), "whole_jump", 0.8, 1),
         (lambda amounts: amounts.mask(amounts.index % 10 == 0, amounts * 1000), "beyond_usual_share", 0.02, 0.1),
+        (lambda amounts: amounts * 1.25, "mean_times_usual", 1.02, 1.25),
+        (lambda amounts: amounts, "mean_times_usual", 1, 1),
+        (lambda amounts: amounts.mask(amounts.index % 20 == 0, amounts * 1000), "never_met_share", 0.05, 0.05),
+        (lambda amounts: amounts.mask(amounts.index < 4, amounts * 1000), "never_met_share", 0, 0),
     ],
 )
 def test_amounts_of_another_size_are_measured(calendar, spoil, measure, low, high):
-    """Another unit moves the size, lost decimals make whole numbers, a few rows of them lie outside the usual range."""
+    """Another unit moves the size, lost decimals make whole numbers; some such rows lie outside of all ever met."""
     rows = orders(calendar, lambda _, frame: frame.assign(amount=spoil(frame["amount"])))
     assert low <= last(profiles.profile_numbers(rows, calendar), measure) <= high
 

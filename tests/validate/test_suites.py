@@ -7,12 +7,15 @@ import shutil
 import subprocess
 import sys
 import warnings
+from datetime import UTC, datetime
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from cxreport.config import Project
 from cxreport.errors import DefinitionError
-from cxreport.validate.suites import Suites
+from cxreport.validate.suites import EARLIEST, Suites
 
 
 def contents(folder):
@@ -50,12 +53,12 @@ def plain(root):
         return gx.get_context(mode="file", context_root_dir=root / "expectations")
 
 
-def judged_by(plain, suite, frame):
+def judged_by(plain, suite, frame, **options):
     """Validate a frame with a suite, without this package."""
     frames = plain.data_sources.get("frames").get_asset("rows").get_batch_definition("all")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return frames.get_batch({"dataframe": frame}).validate(plain.suites.get(suite))
+        return frames.get_batch({"dataframe": frame}).validate(plain.suites.get(suite), **options)
 
 
 def profile(**columns):
@@ -70,6 +73,39 @@ def test_plain_great_expectations_accepts_a_good_frame_and_refuses_a_bad_one(pla
     assert judged_by(plain, "feed_survey", profile()).success
     assert not judged_by(plain, "feed_survey", profile(share_of_usual=0.1)).success
     assert not judged_by(plain, "feed_survey", profile(n_rows=0.0)).success
+
+
+@pytest.mark.parametrize("table", ["responses", "answers"])
+def test_rows_that_break_a_rule_are_those_that_the_library_reports(plain, root, table):
+    """What the library says of each row is what its own full report lists, for every rule of a table."""
+    suites = Suites.open(Project(root), "sfo")
+    rules = suites.of_table(table)
+    chance = np.random.default_rng(0)
+    columns = {column: odd_values(column) for rule in rules for column in rule.columns}
+    frame = pd.DataFrame(
+        {column: values.take(chance.integers(0, len(values), 80)) for column, values in columns.items()}
+    )
+    as_of_end = datetime(2026, 10, 3, tzinfo=UTC)
+    report = judged_by(
+        plain,
+        table,
+        frame,
+        result_format="COMPLETE",
+        expectation_parameters={"as_of_end": as_of_end, "earliest": EARLIEST},
+    )
+    reported = {item.expectation_config.meta["rule"]: item.result["unexpected_index_list"] for item in report.results}
+    found = {rule.id: rows.tolist() for rule, rows in zip(rules, suites.run(rules, frame, as_of_end), strict=True)}
+    assert found == reported
+    assert sum(map(bool, found.values())) > len(rules) / 2
+
+
+def odd_values(column):
+    """Return what a column may hold, good and bad."""
+    if column.endswith("_at"):
+        return pd.to_datetime(["1970-01-01", "2026-09-01", "2031-01-01", None], utc=True).array
+    if column.startswith(("check_", "scale_l", "scale_h")) or column in {"score", "weight"}:
+        return pd.array([-1, 0, 0.5, 1, 5, 31, np.nan], dtype="float64")
+    return pd.array(["relational", "nps", "high", "call [phone]", None], dtype="str")
 
 
 def test_opening_the_folder_in_a_fresh_process_changes_nothing(company, tmp_path):

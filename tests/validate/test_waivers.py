@@ -44,7 +44,7 @@ def test_waived_gate_is_published_with_who_when_and_why(company, waive):
     assert company.gate_of(verdict, "orders", "volume_not_collapsed").severity == "warning"
     assert (
         "The rule volume_not_collapsed of the feed orders was waived by Ada Example on 2026-10-01: The pilot ended."
-        in verdict.footnotes
+        in verdict.pages["executive"]
     )
     assert [(waiver.rule, waiver.outcome, waiver.until) for waiver in verdict.waivers] == [
         ("volume_not_collapsed", "applied", date(2026, 12, 31))

@@ -12,33 +12,61 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from typing import cast, overload
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cxreport.sources.formats.files import UTF_8, DeliveredFile, UnreadableFileError, marked_encoding
+from cxreport.sources.threads import in_order
 
 MOST_COLUMNS = 16_384  # as in the widest sheet; every column costs memory before it holds anything
 MOST_ROWS = 20_000_000  # each takes some 200 bytes in Python beside its cells
 MOST_CELLS = 200_000_000  # blank ones included; each takes eight bytes at least
 _LONGEST_CELL = 16 << 20
-_BLOCK = 8 << 20  # bytes read at once; a record that is longer goes to the strict reader
+_BLOCK = 2 << 20  # bytes read at once; a record that is longer goes to the strict reader
 _MOST_IN_BLOCK = 10_000  # rows turned into Python at once
 _UTF_8 = frozenset({"utf-8", "utf-8-sig"})
 _MARKS = '"\n\r'
 _QUOTE, _LINE_FEED, _RETURN = _MARKS.encode()
+_NONE = np.array([], dtype=np.int64)
 
 Row = tuple[int, list[str]]  # the line on which a record begins, and its cells
-Cells = Sequence[str | None]
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 csv.field_size_limit(_LONGEST_CELL)  # a whole article in one cell is usual for mentions
+
+
+class ArrowCells(Sequence[str]):
+    """The cells of one column that lie in Arrow."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> "ArrowCells": ...
+    def __getitem__(self, at: int | slice) -> "str | ArrowCells":
+        if isinstance(at, slice):
+            return ArrowCells(self._column[at])
+        cell: str = self._column[range(len(self))[at]].as_py()
+        return cell
+
+    def __iter__(self) -> Iterator[str]:
+        for first in range(0, len(self), _MOST_IN_BLOCK):
+            yield from self._column.slice(first, _MOST_IN_BLOCK).to_pylist()
+
+    def __arrow_array__(self, type: pa.DataType | None = None) -> pa.ChunkedArray:  # noqa: A002 - Arrow's name
+        """Lend the cells to Arrow, without copies where they have the wanted type."""
+        return self._column if type is None else self._column.cast(type)
 
 
 class ArrowRows(Sequence[Row]):
@@ -59,9 +87,9 @@ class ArrowRows(Sequence[Row]):
         return lines
 
     @property
-    def columns(self) -> tuple[Cells, ...]:
+    def columns(self) -> tuple[ArrowCells, ...]:
         """The cells of each column, still in Arrow."""
-        return tuple(cast(Cells, pd.array(column, dtype="str")) for column in self._table.columns)
+        return tuple(map(ArrowCells, self._table.columns))
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -80,11 +108,8 @@ class ArrowRows(Sequence[Row]):
         return int(self._lines[number]), [column[number].as_py() for column in self._table.columns]
 
     def __iter__(self) -> Iterator[Row]:
-        for first in range(0, len(self), _MOST_IN_BLOCK):
-            block = self._table.slice(first, _MOST_IN_BLOCK)
-            rows = zip(*(column.to_pylist() for column in block.columns), strict=True)
-            lines = self._lines[first : first + _MOST_IN_BLOCK].tolist()
-            yield from ((line, list(row)) for line, row in zip(lines, rows, strict=True))
+        for line, row in zip(self._lines.tolist(), zip(*self.columns, strict=True), strict=True):
+            yield line, list(row)
 
 
 def csv_rows(file: DeliveredFile, encoding: str = UTF_8, delimiter: str = ",") -> Sequence[Row]:
@@ -146,11 +171,13 @@ def _fast_rows(file: DeliveredFile, encoding: str, delimiter: str) -> ArrowRows 
 
 
 def _parts(stream: io.BufferedIOBase, names: list[str], delimiter: str) -> Iterator[tuple[pa.Table, Numbers]]:
-    read = 0
-    for text, lines in _chunks(stream, delimiter):
-        read += len(lines)
+    """Yield the records of chunk after chunk, each with the line on which it begins."""
+    read, line = 0, 1
+    for table, starts, breaks in in_order(lambda text: _parsed(text, names, delimiter), _chunks(stream)):
+        read += len(starts)
         refuse_endless(read, len(names))
-        yield _parsed(text, len(lines), names, delimiter), lines
+        yield table, starts + line
+        line += breaks
 
 
 def _first_width(file: DeliveredFile, delimiter: str) -> int:
@@ -158,32 +185,37 @@ def _first_width(file: DeliveredFile, delimiter: str) -> int:
     return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []))
 
 
-def _chunks(stream: io.BufferedIOBase, delimiter: str) -> Iterator[tuple[bytes, Numbers]]:
-    """Yield some whole records after another, with the line on which each of them begins.
+def _chunks(stream: io.BufferedIOBase) -> Iterator[bytes]:
+    """Yield some whole records after another.
 
-    Raises `_UnusualError` for everything that readers take in different ways.
+    Raises `_UnusualError` for quotes that never close, and for an endless record.
     """
-    line, rest = 1, b""
+    rest = b""
     block = stream.read(_BLOCK).removeprefix(codecs.BOM_UTF8)
     while block:
         text = rest + block
         block = stream.read(_BLOCK)
         if not block and not text.endswith(b"\n"):
             text += b"\n"
-        content = np.frombuffer(text, dtype=np.uint8)
-        quotes, breaks = np.flatnonzero(content == _QUOTE), np.flatnonzero(content == _LINE_FEED)
-        ends = np.flatnonzero(np.searchsorted(quotes, breaks) % 2 == 0)  # breaks outside quotes
-        done = int(breaks[ends[-1]]) + 1 if len(ends) else 0
-        _require_plain(text[:done], quotes[quotes < done], delimiter)
+        done = _end_of_records(text)
         if done:
-            starts = np.concatenate([[0], ends[:-1] + 1])
-            yield text[:done], starts + line
-            line += int(ends[-1]) + 1
+            yield text[:done]
         rest = text[done:]
         if len(rest) > _BLOCK:
             raise _UnusualError
     if rest:
         raise _UnusualError
+
+
+def _end_of_records(text: bytes) -> int:
+    """Return where the last whole record of a text ends that begins with a record: at a break outside quotes."""
+    quotes_before, end = text.count(_QUOTE), len(text)
+    while (found := text.rfind(_LINE_FEED, 0, end)) >= 0:
+        quotes_before -= text.count(_QUOTE, found, end)
+        if quotes_before % 2 == 0:
+            return found + 1
+        end = found
+    return 0
 
 
 def _require_plain(text: bytes, quotes: Numbers, delimiter: str) -> None:
@@ -193,7 +225,7 @@ def _require_plain(text: bytes, quotes: Numbers, delimiter: str) -> None:
     between close it, or begin a doubled quote. Where the neighbours of all quotes agree with that, it is so.
     """
     content = np.frombuffer(text, dtype=np.uint8)
-    returns = np.flatnonzero(content == _RETURN) if b"\r" in text else quotes[:0]
+    returns = np.flatnonzero(content == _RETURN) if _RETURN in text else _NONE
     behind = content[quotes[::2][quotes[::2] > 0] - 1]  # nothing stands before the first byte
     if not (
         b"\0" not in text
@@ -210,25 +242,34 @@ def _among(content: Bytes, *allowed: str) -> bool:
     return bool(table[content].all())
 
 
-def _parsed(text: bytes, records: int, names: list[str], delimiter: str) -> pa.Table:
-    """Return the cells of a chunk as text; raises `_UnusualError` for records of unequal length, and for no UTF-8."""
+def _parsed(text: bytes, names: list[str], delimiter: str) -> tuple[pa.Table, Numbers, int]:
+    """Return the cells of some whole records, the line on which each begins, from 0, and how many lines there are.
+
+    Raises `_UnusualError` for everything that readers take in different ways, for records of unequal length, and for
+    what is no UTF-8.
+    """
     from pyarrow import csv as arrow_csv
 
+    content = np.frombuffer(text, dtype=np.uint8)
+    quotes = np.flatnonzero(content == _QUOTE) if _QUOTE in text else _NONE
+    breaks = np.flatnonzero(content == _LINE_FEED)
+    _require_plain(text, quotes, delimiter)
+    ends = np.flatnonzero(np.searchsorted(quotes, breaks) % 2 == 0)  # breaks outside quotes
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(text),
             # One block, because at the border of two a line break within quotes loses its second half.
-            arrow_csv.ReadOptions(column_names=names, block_size=len(text) + 1),
+            arrow_csv.ReadOptions(column_names=names, block_size=len(text) + 1, use_threads=False),
             arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False),
             arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False, null_values=[]
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, null_values=[]
             ),
         )
     except (pa.ArrowException, OSError):
         raise _UnusualError from None
-    if table.num_rows != records or text.startswith(codecs.BOM_UTF8):
+    if table.num_rows != len(ends) or text.startswith(codecs.BOM_UTF8):
         raise _UnusualError
-    return table
+    return table, np.concatenate([[0], ends[:-1] + 1]), len(breaks)
 
 
 def _blank(table: pa.Table) -> Flags:

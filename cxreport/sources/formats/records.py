@@ -3,10 +3,13 @@
 import difflib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -64,6 +67,27 @@ class Records:
     def text(self, column: str) -> "pd.Series[str]":
         """Return a column as stripped text with nulls for blanks."""
         return stripped(self.cells[self.header.index(column)])
+
+    @cached_property
+    def is_ragged(self) -> npt.NDArray[np.bool_]:
+        """Which records do not line up with the header."""
+        found = np.zeros(self.rows, dtype=bool)
+        found[list(self.ragged)] = True
+        return found
+
+    def parts(self, rows: int) -> "Iterator[Records]":
+        """Yield the records in their order, so many at a time."""
+        if self.rows <= rows:
+            yield self
+            return
+        for first in range(0, self.rows, rows):
+            part = slice(first, first + rows)
+            yield replace(
+                self,
+                cells=tuple(cells[part] for cells in self.cells),
+                lines=self.lines[part],
+                ragged={at - first: why for at, why in self.ragged.items() if first <= at < first + rows},
+            )
 
     def problems_with(self, wanted: Iterable[str], optional: Iterable[str] = ()) -> list[str]:
         """Say which columns are missing, with the nearest unclaimed one, and which stand twice."""
@@ -143,6 +167,8 @@ def read_parquet(file: DeliveredFile) -> Records:
         cells = tuple([as_text(value) for value in column.to_pylist()] for column in table.columns)
     except (pa.ArrowException, OSError, MemoryError, ValueError, OverflowError):
         raise UnreadableFileError("the file is no Parquet file, or a broken one") from None
+    if table.num_rows != found.metadata.num_rows:
+        raise UnreadableFileError("the parts of the Parquet file hold other numbers of rows than the file states")
     return Records(tuple(table.column_names), cells, range(1, table.num_rows + 1))
 
 

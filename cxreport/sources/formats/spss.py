@@ -79,6 +79,9 @@ def _read(file: DeliveredFile, encoding: str, part: str = "all") -> dict[str, An
             raise UnreadableFileError(
                 "the SPSS file is broken, or its text is in another encoding: state it as `file: encoding`"
             ) from None
+    names = found["names"]
+    if None in names or len(set(names)) < len(names):
+        raise UnreadableFileError("the SPSS file is broken: it has variables without a name of their own")
     return found
 
 

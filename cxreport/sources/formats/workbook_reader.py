@@ -8,8 +8,10 @@ import io
 import itertools
 import json
 import sys
+import zipfile
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from xml.parsers.expat import ParserCreate
 
 MOST_MEMORY = 4 << 30  # bytes; a sheet of a million rows and 25 columns takes about half
 MOST_SECONDS = 300  # of CPU time; such a sheet takes a tenth
@@ -43,7 +45,8 @@ def main() -> None:
 
     _limit()
     name, most = sys.argv[1], int(sys.argv[2])
-    book = CalamineWorkbook.from_filelike(io.BytesIO(sys.stdin.buffer.read()))
+    content = io.BytesIO(sys.stdin.buffer.read())
+    book = CalamineWorkbook.from_filelike(content)
     _write(book.sheet_names)
     sys.stdout.flush()  # so that it is known how far the reading came
     if name and name not in book.sheet_names:
@@ -54,9 +57,22 @@ def main() -> None:
     height, width = sheet.end[0] + 1, sheet.end[1] + 1
     if height * width > MOST_CELLS:
         sys.exit(1)
+    if not most:
+        _require_well_formed(content)
     indent = [""] * (sheet.start[1] if sheet.start else 0)
     for row in itertools.islice(sheet.iter_rows(), most or None):
         _write(indent + [as_text(value) for value in row])
+
+
+def _require_well_formed(content: io.BytesIO) -> None:
+    """Raise for a part that is no XML: calamine reads on behind what is broken, and loses the rows between."""
+    if not zipfile.is_zipfile(content):  # an old XLS
+        return
+    with zipfile.ZipFile(content) as archive:
+        for name in archive.namelist():
+            if name.endswith(".xml"):
+                with archive.open(name) as part:
+                    ParserCreate().ParseFile(part)
 
 
 def _write(texts: list[str]) -> None:

@@ -2,14 +2,14 @@
 
 from faultlib.company import Company, Trial, copied
 from faultlib.export import Export
-from faultlib.library import FAULTS, MISSED, SLICE, Fault, Level, levels
+from faultlib.library import FAULTS, LIMITS, SLICE, Fault, Level, levels
 from faultlib.outcomes import wrong
 from faultlib.table import page
 from faultlib.tracing import unaccounted, untraced
 
 __all__ = [
     "FAULTS",
-    "MISSED",
+    "LIMITS",
     "SLICE",
     "Company",
     "Export",

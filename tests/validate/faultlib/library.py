@@ -414,6 +414,10 @@ def _one_to_five(score: str) -> str:
     return str(1 + int(score) * 4 // 10)
 
 
+def _one_too_high(*channels: str) -> Spoil:
+    return cells("survey", "QID1", plus(1, 10), only=where("channel", *channels))
+
+
 def _in_seconds(*groups: str) -> Spoil:
     columns = ("First reply time in minutes", "Full resolution time in minutes")
     is_theirs = where("Group", *groups) if groups else None
@@ -469,7 +473,7 @@ def _of_meaning() -> Iterable[Fault]:
         "nps_shifted",
         "meaning",
         "The 0-10 answers are stored one too high, and 11 as 10.",
-        footnoted("in the app", cells("survey", "QID1", plus(1, 10), only=_is_app), "answer_share_usual"),
+        footnoted("in the app and on the web", _one_too_high("app", "web"), "scale_in_place"),
         stopped("everywhere", cells("survey", "QID1", plus(1, 10)), "scale_not_shifted"),
     )
     yield Fault(
@@ -512,7 +516,7 @@ def _of_meaning() -> Iterable[Fault]:
         "meaning",
         "No answer is stored as 11.",
         rejected("2% of the NPS answers", cells("survey", "QID1", "11", 0.02), "score_not_above_scale"),
-        stopped("25% of the NPS answers", cells("survey", "QID1", "11", 0.25), "score_not_above_scale"),
+        stopped("25% of the NPS answers", cells("survey", "QID1", "11", 0.25), "scores_on_scale"),
     )
     yield Fault(
         "missing_code_99",
@@ -631,7 +635,7 @@ def _of_meaning() -> Iterable[Fault]:
         "decimal_point_lost",
         "meaning",
         "Amounts lost their decimal point.",
-        footnoted("5% of the orders", cells("orders", "amount", _pointless, 0.05), "values_in_usual_range"),
+        footnoted("5% of the orders", cells("orders", "amount", _pointless, 0.05), "values_met_before"),
         stopped("all orders", cells("orders", "amount", _pointless), "size_not_jumped"),
     )
     yield Fault(
@@ -891,12 +895,21 @@ SLICE = frozenset(
     }
 )
 
-# What comes of the levels that are not found as they must be.
-MISSED = {
-    "nps_shifted-subtle": "nothing is noted",
-    "missing_code_11-gross": "rows are rejected, for they are few among the answers to all questions",
-    "amounts_scaled-subtle": "nothing is noted",
-    "decimal_point_lost-subtle": "nothing is noted",
+# What leaves figures that could be true; nothing is noted, and nothing must be: what finds it would find good months.
+LIMITS: dict[str, tuple[str, Spoil]] = {
+    "nps_shifted_in_a_channel": (
+        "The 0-10 answers of one channel are stored one too high, as if its customers were happier",
+        _one_too_high("app"),
+    ),
+    "orders_thinned": ("A tenth of the orders is missing, on all days, as in a slow month", kept("orders", 0.9)),
+    "amounts_slightly_scaled": (
+        "All amounts are 5% higher, as with higher prices",
+        cells("orders", "amount", times(1.05)),
+    ),
+    "answers_lost": (
+        "A question has lost a twentieth of its answers, as if more people had left it out",
+        _without_answers("QID2", 0.05),
+    ),
 }
 
 

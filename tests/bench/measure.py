@@ -1,4 +1,4 @@
-"""Speed and memory as ratios against named rivals, measured in the same run: `make bench`.
+"""Speed and memory of reducing answers to figures against named rivals: `make bench`.
 
 Everybody answers the same question: NPS counts for every month, in total and for every level of six segments, from
 Parquet files. cxreport adds the checks of all rows, the sums for weights and clusters, and the intervals. Every
@@ -8,24 +8,22 @@ Starting Python and importing are not timed. The counts must agree before anythi
 
 import argparse
 import json
-import re
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rivals import Result, fastest, judge, run, show, timed
 
 MILLION = 1_000_000
 MONTHS = [f"{2024 + number // 12}-{number % 12 + 1:02d}" for number in range(24)]
 SEGMENTS = {"region": 5, "channel": 4, "plan": 3, "stage": 6, "touchpoint": 12, "language": 4}
 COUNTS = ["n", "n_top", "n_bottom"]
 LIMIT = "1 GiB"
+Rival = Callable[[list[Path]], pd.DataFrame]
 
 
 def main() -> None:
@@ -40,41 +38,38 @@ def main() -> None:
     if options.rival:
         print(json.dumps(measure_one(RIVALS[options.rival], options.folder, options.millions)))
         return
+    bench(options.millions, options.growth, options.repeats)
+
+
+def bench(millions: int = 10, growth: Sequence[int] = (1, 10, 50), repeats: int = 3) -> None:
+    """Compare the rivals over so many million answers, and the suite with itself as they grow."""
     with tempfile.TemporaryDirectory(prefix="cxreport-bench-") as name:
         folder = Path(name)
-        most = max([options.millions, *options.growth])
+        most = max([millions, *growth])
         for number in range(most):
             write_million(folder / f"{number:03d}.parquet", number, customers=most * MILLION // 5)
-        compare(folder, options.millions, options.repeats)
-        grow(folder, options.growth, options.repeats)
+        compare(folder, millions, repeats)
+        grow(folder, growth, repeats)
 
 
 def compare(folder: Path, millions: int, repeats: int) -> None:
     """Print every rival beside the suite's own measure."""
-    rounds = [{name: run(name, folder, millions) for name in RIVALS} for _ in range(repeats)]
-    assert len({result["checksum"] for results in rounds for result in results.values()}) == 1, "the counts disagree"
-    best = {name: min((results[name] for results in rounds), key=lambda result: result["seconds"]) for name in RIVALS}
+    best = fastest(RIVALS, repeats, lambda name: run(__file__, name, folder, "--millions", str(millions)))
     own = best["cxreport"]
     by_hand = min(best[name]["seconds"] for name in RIVALS if name.startswith("DuckDB"))
     print(f"{millions} million answers, {len(MONTHS)} months, {len(SEGMENTS)} segments; fastest of {repeats}")
-    print(f"  {'':42}{'seconds':>9}{'own = 1':>9}{'CPU s':>8}{'peak MiB':>10}{'own = 1':>9}")
-    for name, result in best.items():
-        ratios = result["seconds"] / own["seconds"], result["peak_mib"] / own["peak_mib"]
-        print(
-            f"  {name:42}{result['seconds']:9.2f}{ratios[0]:9.2f}{result['cpu']:8.2f}"
-            f"{result['peak_mib']:10.0f}{ratios[1]:9.2f}"
-        )
+    show(best)
     judge("own time over the faster SQL by hand", own["seconds"] / by_hand, at_most=1.5)
     judge("own time over plain pandas", own["seconds"] / best["plain pandas"]["seconds"], at_most=1 / 5)
 
 
-def grow(folder: Path, sizes: list[int], repeats: int) -> None:
+def grow(folder: Path, sizes: Sequence[int], repeats: int) -> None:
     """Print how time and memory grow with the number of answers."""
     print(f"growth of cxreport; fastest of {repeats}")
-    results = [
-        min((run("cxreport", folder, millions) for _ in range(repeats)), key=lambda result: result["seconds"])
-        for millions in sizes
-    ]
+    results = []
+    for millions in sizes:
+        more = ("--millions", str(millions))
+        results += fastest(["cxreport"], repeats, lambda name, more=more: run(__file__, name, folder, *more)).values()
     for millions, result in zip(sizes, results, strict=True):
         each = result["seconds"] / millions
         print(
@@ -85,11 +80,6 @@ def grow(folder: Path, sizes: list[int], repeats: int) -> None:
     ):
         factor = more["seconds"] / result["seconds"]
         judge(f"growth of time from {size} to {larger} million", factor, at_most=larger / size)
-
-
-def judge(what: str, ratio: float, at_most: float) -> None:
-    """Print a ratio beside its goal."""
-    print(f"  {what}: {ratio:.2f}, goal at most {at_most:.2f}: {'met' if ratio <= at_most else 'MISSED'}")
 
 
 def write_million(file: Path, seed: int, customers: int) -> None:
@@ -109,28 +99,14 @@ def write_million(file: Path, seed: int, customers: int) -> None:
     pq.write_table(pa.table(columns), file, compression="zstd")
 
 
-def run(name: str, folder: Path, millions: int) -> dict[str, float]:
-    """Run one rival in its own process, so that its peak memory is its own."""
-    arguments = [sys.executable, __file__, "--rival", name, "--folder", str(folder), "--millions", str(millions)]
-    return json.loads(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
-
-
-def measure_one(rival: Callable[[list[Path]], pd.DataFrame], folder: Path, millions: int) -> dict[str, float]:
-    """Return the time, the CPU time and the peak memory of a rival, and a checksum of its counts."""
+def measure_one(rival: Rival, folder: Path, millions: int) -> Result:
+    """Return what it took a rival to count, and a checksum of its counts."""
     files = sorted(folder.glob("*.parquet"))[:millions]
     rival(files[:1])  # imports and first calls are not timed
-    start, start_cpu = time.perf_counter(), time.process_time()
-    counts = rival(files)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-    flat = counts.sort_values(["segment", "level", "period"])[COUNTS].to_numpy(dtype=float).ravel()
-    checksum = float((flat * np.arange(1, len(flat) + 1)).sum())
-    return {"seconds": seconds, "cpu": cpu, "peak_mib": peak_mib(), "checksum": checksum}
-
-
-def peak_mib() -> float:
-    """Return this process's own peak memory; `ru_maxrss` would carry over what the parent used before the fork."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+    result = timed(lambda: rival(files))
+    counts = result["found"].sort_values(["segment", "level", "period"])[COUNTS]
+    flat = counts.to_numpy(dtype=float).ravel()
+    return result | {"found": float((flat * np.arange(1, len(flat) + 1)).sum())}
 
 
 def by_cxreport(files: list[Path], cluster: str | None = None, memory_limit: str | None = None) -> pd.DataFrame:
@@ -189,7 +165,7 @@ def by_pandas(files: list[Path]) -> pd.DataFrame:
     return pd.concat(tables(), ignore_index=True)
 
 
-RIVALS: dict[str, Callable[[list[Path]], pd.DataFrame]] = {
+RIVALS: dict[str, Rival] = {
     "cxreport": by_cxreport,
     f"cxreport, {LIMIT} of memory": lambda files: by_cxreport(files, memory_limit=LIMIT),
     "cxreport, answers clustered by customer": lambda files: by_cxreport(files, "customer_id"),
