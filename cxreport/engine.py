@@ -152,8 +152,8 @@ def kept(frame: Frame) -> Iterator[Frame]:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read one Parquet file into pandas with Arrow-backed text."""
-    table: pd.DataFrame = pq.read_table(path).to_pandas()
+    """Read one Parquet file into pandas with Arrow-backed text, in one piece, of which rows are taken faster."""
+    table: pd.DataFrame = pq.read_table(path).combine_chunks().to_pandas()
     return table
 
 

@@ -153,7 +153,7 @@ class Judged:
     def stored(self) -> pa.Table:
         """The rows as they are stored when they are accepted, without their period."""
         schema = TABLES[self.table].schema(tuple(self.frame.columns))
-        return pa.Table.from_pandas(self.frame, schema=schema, preserve_index=False)
+        return pa.Table.from_pandas(self.frame, schema=schema, preserve_index=False).combine_chunks()
 
     def rejections(self, rows: Positions) -> pa.Table:
         """Return those of the rows that are rejected, as `schema.REJECTED`: no cell but key and place is kept."""

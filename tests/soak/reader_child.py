@@ -11,9 +11,6 @@ import time
 from functools import cache
 from pathlib import Path
 
-import pyreadstat  # noqa: F401 - loaded before the first call is timed
-import python_calamine  # noqa: F401
-
 CALLS, ANSWERS = sys.stdin.buffer, sys.stdout.buffer
 
 
@@ -35,10 +32,16 @@ def called(script, arguments, content):
     return code, sys.stdout.buffer.getvalue(), time.process_time() - began
 
 
-while True:
-    try:
-        call = pickle.load(CALLS)
-    except EOFError:
-        break
-    pickle.dump(called(*call), ANSWERS)
-    ANSWERS.flush()
+def main():
+    """Answer calls until there are no more."""
+    while True:
+        try:
+            call = pickle.load(CALLS)
+        except EOFError:
+            break
+        pickle.dump(called(*call), ANSWERS)
+        ANSWERS.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -89,6 +89,12 @@ def test_missing_columns_come_with_the_nearest_unclaimed_one() -> None:
     assert problems == ["no column `QID2`", "no column `customer id`, did you mean `Customer_ID`?"]
 
 
+@pytest.mark.parametrize("value", ["customer@a.de", "customer\n", "customer 4711"])
+def test_a_value_in_the_header_is_not_suggested(value: str) -> None:
+    """A damaged header may hold the first record, which no message may quote."""
+    assert Records((value, "plan"), ((), ()), []).problems_with(["customer"]) == ["no column `customer`"]
+
+
 def test_columns_that_stand_twice_are_refused_only_when_wanted() -> None:
     """Nobody can tell which of two is meant."""
     records = Records(("a", "b", "b"), ((), (), ()), [])

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from cxreport.sources.formats.delimited import ArrowRows, Row, csv_rows, refuse_endless
 from cxreport.sources.formats.files import UTF_8, DeliveredFile, UnreadableFileError, kind_of
 from cxreport.sources.formats.workbooks import as_text, read_sheet, trimmed
+from cxreport.sources.privacy import is_name
 from cxreport.sources.values import stripped
 
 _LONG_NUMBER = re.compile(r"\d{4}")
@@ -207,7 +208,7 @@ def _nearest(wanted: str, present: Sequence[str]) -> str:
 
     Only what can be a name is suggested: a damaged header may hold data, which no message may quote.
     """
-    names = [name for name in present if name.isprintable() and not _LONG_NUMBER.search(name)]
+    names = [name for name in present if is_name(name) and not _LONG_NUMBER.search(name)]
     by_lower = {name.lower(): name for name in names}
     close = difflib.get_close_matches(wanted.lower(), by_lower, n=1, cutoff=0.6)
     return f", did you mean `{by_lower[close[0]]}`?" if close else ""
