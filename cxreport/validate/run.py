@@ -3,8 +3,10 @@
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
@@ -92,8 +94,10 @@ def validate(
     """
     _require_covered(project, dataset, period, as_of)
     calendar = Calendar(dataset.time_zone, period, as_of)
-    staged = _read_staged(project, dataset)
-    suites = Suites.open(project, dataset.id, documented=data_docs is not None)
+    with ThreadPoolExecutor() as reader:  # while the library is imported, which takes as long
+        reading = reader.submit(_read_staged, project, dataset)
+        suites = Suites.open(project, dataset.id, documented=data_docs is not None)
+        staged = reading.result()
     waivers = Waivers.open(project, dataset, suites, as_of)
     judged: dict[TableName, Judged] = {}
     for table in staged:
@@ -108,8 +112,8 @@ def validate(
     if data_docs:
         write_data_docs(suites.results, data_docs)
     _remove_stale(project, dataset, period, {month.period.id for month in months})
-    for month, verdict in zip(months, verdicts, strict=True):
-        _write_month(project, dataset, month, verdict)
+    with ThreadPoolExecutor() as writer:
+        list(writer.map(partial(_write_month, project, dataset), months, verdicts))
     return verdicts[-1]
 
 
