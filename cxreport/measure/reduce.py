@@ -91,9 +91,7 @@ def reduce(
         if row_count(rows) <= IN_MEMORY:
             held = _fetched(rows.with_columns(x=nw.col(kpi.column).cast(nw.Float64)), keys, segments, ["x"])
             return rollup.order_statistics(held, kpi.quantile, confidence, counts_open=kpi.open_cases == "longer")
-        return _divided(
-            keys, segments, lambda divide, keys: _order_statistics(divide(rows), kpi, keys, confidence), _is_answered
-        )
+        return _divided(keys, segments, lambda divide, keys: _order_statistics(divide(rows), kpi, keys, confidence))
     terms = _scored_rows(frame, kpi, keys, segments or {})
     if terms.size <= IN_MEMORY:
         held = _fetched(terms.rows, keys, segments, terms.numbers, kpi.cluster)
@@ -102,7 +100,8 @@ def reduce(
         table = _completed(table, kpi)
         return _ordered(table[_is_answered(table)].reset_index(drop=True))
     with _by_cluster(terms, keys) as terms:
-        return _ordered(_divided(keys, segments, lambda divide, keys: _statistics(terms, divide, keys), _is_answered))
+        table = _statistics(terms, keys, segments)
+        return _ordered(table[_is_answered(table)].reset_index(drop=True))
 
 
 def survival_counts(
@@ -137,9 +136,9 @@ def survival_counts(
         missing = cells["cases"].where(cells["duration"].isna(), 0)
         cells["n_missing"] = missing.groupby([cells[key] for key in keys], dropna=False).transform("sum")
         cells["censored"] = cells["cases"] - cells["events"]
-        return cells[[*keys, "duration", "events", "censored", "n_missing"]]
+        return cells.loc[cells["duration"].notna(), [*keys, "duration", "events", "censored", "n_missing"]]
 
-    return _divided(keys, segments, counted, lambda cells: cells["duration"].notna())
+    return _divided(keys, segments, counted)
 
 
 def overlap(frame: Frame, kpi: Kpi, now: str, earlier: str, segments: Mapping[str, str]) -> pd.DataFrame:
@@ -181,7 +180,7 @@ def overlap(frame: Frame, kpi: Kpi, now: str, earlier: str, segments: Mapping[st
             units = units.with_columns(pairs=nw.lit(1), **_cross_products(terms.vector, "_now", "_earlier"))
             return collect(terms.summed(units, keys, ["pairs"], _crossed(terms.vector)))
 
-        return _divided(keys, segments, crossed, lambda table: table["pairs"] > 0)
+        return _divided(keys, segments, crossed)
 
 
 def level_overlap(frame: Frame, kpi: Kpi, period: str, segments: Mapping[str, str]) -> pd.DataFrame:
@@ -206,15 +205,16 @@ def level_overlap(frame: Frame, kpi: Kpi, period: str, segments: Mapping[str, st
         totals = totals.select(*keys, "cluster", *(nw.col(name).alias(f"{name}_in_all") for name in terms.vector))
 
         def crossed(divide: Divide, keys_and_level: list[str]) -> pd.DataFrame:
-            alone = _sums(terms, divide, keys_and_level)
             units = terms.units(divide(terms.together), keys_and_level).join(totals, on=[*keys, "cluster"], how="inner")
             cross = _cross_products(terms.vector, "", "_in_all")
-            less = {"xx": "w2x2", "xw": "w2x", "wx": "w2x", "ww": "w2"}
             units = units.with_columns((cross[name] - nw.col(own)).alias(name) for name, own in less.items())
-            more = collect(terms.summed(units, keys_and_level, [], _crossed(terms.vector)))
-            return _added(alone.assign(**{name: alone[own] for name, own in less.items()}), more, keys_and_level)
+            return collect(terms.summed(units, keys_and_level, [], _crossed(terms.vector)))
 
-        table = _divided(keys, segments, crossed, _is_answered)
+        less = {"xx": "w2x2", "xw": "w2x", "wx": "w2x", "ww": "w2"}
+        alone = _sums(terms, keys, segments)
+        alone = alone[_is_answered(alone)].reset_index(drop=True)
+        alone = alone.assign(**{name: alone[own] for name, own in less.items()})
+        table = _added(alone, _divided(keys, segments, crossed), _by(keys, segments))
     return table.loc[table["segment"] != TOTAL, [*keys, "segment", "level", *_CROSS]].reset_index(drop=True)
 
 
@@ -479,38 +479,52 @@ def _refuse(kpi: Kpi, *, is_misfit: bool, is_infinite: bool) -> None:
 # --- sums by group -------------------------------------------------------------------------------
 
 
-def _statistics(terms: _Terms, divide: Divide, keys: list[str]) -> pd.DataFrame:
+def _statistics(terms: _Terms, keys: list[str], segments: Mapping[str, str] | None) -> pd.DataFrame:
     """Return the sums by group, products over clusters among them.
 
     Rows that stand alone in their cluster make their own products, so only the others need sums by cluster.
     """
-    sums = _sums(terms, divide, keys)
+    sums = _sums(terms, keys, segments)
     if not terms.kpi.cluster:
         return sums
-    units = terms.units(divide(terms.together), keys)
     more = {name: _product(factors) - nw.col(name) for name, factors in terms.products.items()}
-    units = units.with_columns(clusters=1 - nw.col("n"), **more)
-    return _added(sums, collect(terms.summed(units, keys, ["clusters"], terms.products)), keys)
+
+    def over_clusters(divide: Divide, keys: list[str]) -> pd.DataFrame:
+        units = terms.units(divide(terms.together), keys).with_columns(clusters=1 - nw.col("n"), **more)
+        return collect(terms.summed(units, keys, ["clusters"], terms.products))
+
+    return _added(sums, _divided(keys, segments, over_clusters), _by(keys, segments))
 
 
-def _sums(terms: _Terms, divide: Divide, keys: list[str]) -> pd.DataFrame:
+def _sums(terms: _Terms, keys: list[str], segments: Mapping[str, str] | None) -> pd.DataFrame:
     """Sum what every row adds on its own, by group."""
-    kpi, rows = terms.kpi, divide(terms.rows)
+    kpi = terms.kpi
     if not kpi.scale or kpi.weight or kpi.parts:
-        return _completed(collect(sum_exactly(rows, keys, terms.whole, terms.peaks, terms.size)), kpi)
+
+        def summed(divide: Divide, keys: list[str]) -> pd.DataFrame:
+            return collect(sum_exactly(divide(terms.rows), keys, terms.whole, terms.peaks, terms.size))
+
+        return _completed(_divided(keys, segments, summed), kpi)
+
     # Scores are few: equal ones are counted, and the counts make the sums.
-    cells = collect(rows.group_by(*keys, kpi.column or "score").agg(nw.len().alias("cases")))
-    scored, whole, real, _ = _scored(wrap(cells), kpi)
-    table, names = collect(scored), [*whole, *real]
-    table[names] = table[names].mul(table["cases"], axis="index")
-    peaks = {name: float(table[name].abs().max()) for name in real}
-    return _completed(collect(sum_exactly(wrap(table), keys, whole, peaks, len(table))), kpi)
+    def counted(divide: Divide, keys: list[str]) -> pd.DataFrame:
+        return collect(divide(terms.rows).group_by(*keys, kpi.column or "score").agg(nw.len().alias("cases")))
+
+    scored, whole, real, _ = _scored(wrap(_divided(keys, segments, counted)), kpi)
+    cells, names = collect(scored), [*whole, *real]
+    cells[names] = cells[names].mul(cells["cases"], axis="index")
+    sums = rollup.statistics(rollup.Rows(cells, _by(keys, segments), None), names, (), {})
+    return _completed(sums.astype(dict.fromkeys(whole, "int64")), kpi)
 
 
-def _added(sums: pd.DataFrame, more: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def _by(keys: list[str], segments: Mapping[str, str] | None) -> list[str]:
+    return keys if segments is None else [*keys, "segment", "level"]
+
+
+def _added(sums: pd.DataFrame, more: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Add sums of some of the groups."""
-    names = [name for name in more if name not in keys]
-    aligned = sums[keys].merge(more, how="left", on=keys)[names].fillna(0)
+    names = [name for name in more if name not in by]
+    aligned = sums[by].merge(more, how="left", on=by)[names].fillna(0) if by else more[names]
     return sums.assign(**{str(name): (sums[name] + aligned[name]).astype(sums[name].dtype) for name in names})
 
 
@@ -532,10 +546,7 @@ def _completed(sums: pd.DataFrame, kpi: Kpi) -> pd.DataFrame:
 
 
 def _divided(
-    keys: list[str],
-    segments: Mapping[str, str] | None,
-    reduced: Callable[[Divide, list[str]], pd.DataFrame],
-    is_kept: Callable[[pd.DataFrame], "pd.Series[bool]"],
+    keys: list[str], segments: Mapping[str, str] | None, reduced: Callable[[Divide, list[str]], pd.DataFrame]
 ) -> pd.DataFrame:
     """Reduce all rows, and with segments those of each level: one pass for the total and one for each segment."""
     everybody = {} if keys else {"_all": nw.lit(TOTAL)}
@@ -547,11 +558,9 @@ def _divided(
             level = {"level": nw.col(column).fill_null(NOT_STATED)}
             by_level = reduced(partial(_with, columns=everybody | level), [*inner, "level"])
             tables.append(by_level.assign(segment=segment))
-        keys = [*keys, "segment", "level"]
-    table = pd.concat(tables, ignore_index=True).drop(columns=list(everybody))
-    table = table[is_kept(table)]
-    table = table.sort_values(keys, kind="stable", ignore_index=True) if keys else table.reset_index(drop=True)
-    return table[[*keys, *(name for name in table.columns if name not in keys)]]
+    table, by = pd.concat(tables, ignore_index=True).drop(columns=list(everybody)), _by(keys, segments)
+    table = table.sort_values(by, kind="stable", ignore_index=True) if by else table
+    return table[[*by, *(name for name in table.columns if name not in by)]]
 
 
 def _with(rows: Frame, columns: Mapping[str, nw.Expr]) -> Frame:
