@@ -87,6 +87,10 @@ class Project:
         return self.root / "reports" / "theme"
 
     @property
+    def wording(self) -> Path:
+        return self.root / "reports" / "wording"
+
+    @property
     def output(self) -> Path:
         return self.root / "reports" / "output"
 
@@ -504,6 +508,7 @@ class Report(Definition):
     id: str = ""
     title: str
     organisation: str
+    language: str = "en"  # of every page: one that the suite knows, or a file of `reports/wording/`
     dataset: str
     period_kind: PeriodKind = "month"
     kpis: list[str]

@@ -35,12 +35,26 @@ class Markdown:
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart as SVG text."""
+    """A chart as SVG text.
+
+    Attributes
+    ----------
+    alt
+        What it shows, in words made of its numbers; plain text. Without it the cell must say so in `fig-alt`.
+    caption
+        Markdown; without it the cell's `fig-cap` stands.
+    data
+        Its numbers as a Markdown table, which the page opens on demand.
+    """
 
     svg: str
+    alt: str = ""
+    caption: str = ""
+    data: str = ""
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return {"image/svg+xml": self.svg}
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        told = {"alt": self.alt, "caption": self.caption, "data": self.data}
+        return {"image/svg+xml": self.svg}, {"cxreport": {name: text for name, text in told.items() if text}}
 
 
 def one_line(text: object) -> str:
