@@ -103,7 +103,7 @@ def _left_out(mapping: Mapping, tables: Tables, rows: int) -> Iterator[str]:
     """Count the records that `only_if` keeps out of a table."""
     for name, fields in mapping.tables.items():
         if fields.only_if and len(tables[name]) < rows:
-            yield f"{rows - len(tables[name]):,} records are no rows of `{name}`"
+            yield f"records that are no rows of {name}: {rows - len(tables[name]):,}"
 
 
 def over_standard(mapping: Mapping | None, standard: Mapping | None) -> Mapping:

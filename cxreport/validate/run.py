@@ -230,7 +230,7 @@ def _waived(
 
 
 def _waiver_footnote(waived: WaiverOutcome) -> Iterable[str]:
-    rule = f"rule {waived.rule} of {waived.scope}"
+    rule = f"rule “{waived.rule.replace('_', ' ')}” of {waived.scope}"
     if waived.outcome == "applied":
         yield f"The {rule} was waived by {waived.by} on {waived.reviewed}: {waived.reason.rstrip('.')}."
     if waived.outcome == "expired":

@@ -10,7 +10,7 @@ import pandas as pd
 from cxreport.config import Dataset, Project
 from cxreport.periods import Period
 from cxreport.validate.deliveries import described
-from cxreport.validate.verdict import Verdict
+from cxreport.validate.verdict import Page, Verdict
 
 # What a table cell holds: a number, a text, or a text with a second line.
 Cell = str | int | tuple[str, str]
@@ -24,6 +24,17 @@ _DONE = {
     "publish": "There is nothing that readers must be told.",
     "publish with footnotes": "Readers are told, on the page that it concerns:",
     "stop": "Were it published, readers would be told:",
+}
+# What readers find at the top of each page.
+_PAGES: dict[Page, str] = {
+    "executive": "Summary",
+    "kpis": "KPIs",
+    "segments": "Groups",
+    "journey": "Journey",
+    "voice": "Voice",
+    "loyalty": "Loyalty",
+    "actions": "Actions",
+    "method": "Method",
 }
 # The count of a note stands at its beginning or its end.
 _COUNT = re.compile(r"^\d[\d,]*|\d[\d,]*$")
@@ -47,7 +58,7 @@ def decision(verdict: Verdict, dataset: Dataset) -> str:
         sum(getattr(count, name) for count in verdict.tables.values()) for name in ("rejected", "rows_in")
     )
     parts.append(f"{rejected:,} of the {rows_in:,} rows of the month are rejected.")
-    notes = [f"- {escape(note)} (page {page})" for page, notes in verdict.pages.items() for note in notes]
+    notes = [f"- {escape(note)} (page {_PAGES[page]})" for page, notes in verdict.pages.items() for note in notes]
     if notes or verdict.decision == "publish":
         parts.append(_DONE[verdict.decision])
     parts.append("\n".join(notes))

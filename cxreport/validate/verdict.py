@@ -13,7 +13,7 @@ from cxreport.periods import Period
 
 Severity = Literal["critical", "warning", "info"]
 Decision = Literal["publish", "publish with footnotes", "stop"]
-Page = Literal["executive", "kpis", "segments", "journey", "voice", "loyalty", "method"]
+Page = Literal["executive", "kpis", "segments", "journey", "voice", "loyalty", "actions", "method"]
 VERDICT_FILE = "verdict.json"
 
 

@@ -112,7 +112,7 @@ def test_messages_that_nobody_answered_are_no_cases(company) -> None:
     company.deliver("export.json", lines(conversation(source=source), silent))
     company.ingest(FEED)
     assert company.staged("tickets")["ticket_id"].tolist() == ["1"]
-    assert "1 records are no rows of `tickets`" in notes(company)
+    assert "records that are no rows of tickets: 1" in notes(company)
 
 
 def test_nulls_all_over_are_read(company) -> None:

@@ -125,7 +125,7 @@ def test_cases_are_tickets(company) -> None:
     assert closed["resolution_minutes"] == 1530
     assert (reopened["resolved_at"], reopened["resolution_minutes"]) == (None, None)
     assert (closed["source_row"], reopened["source_row"]) == (2, 4)
-    assert notes(company) == ["1 records are no rows of `tickets`"]
+    assert notes(company) == ["records that are no rows of tickets: 1"]
     assert pd.read_csv(io.StringIO(CASES))["CaseNumber"].iloc[0] == 1046
 
 

@@ -167,7 +167,7 @@ def test_only_good_and_bad_are_ratings(company) -> None:
     assert responses["response_id"].tolist() == ["zendesk-0", "zendesk-1", "zendesk-4"]
     assert (set(responses["customer_id"]), set(responses["channel"])) == ({"C1"}, {"web"})
     assert responses["responded_at"].iloc[0] == pd.Timestamp("2026-09-02 14:30", tz="UTC")
-    assert notes(company) == ["2 records are no rows of `responses`"]
+    assert notes(company) == ["records that are no rows of responses: 2"]
     naive = pd.read_csv(io.StringIO(content))["Satisfaction Score"].eq("Good").mean()
     assert naive == pytest.approx(2 / 5)
     assert answers["score"].mean() == pytest.approx(2 / 3)

@@ -138,7 +138,7 @@ def test_decision_is_a_callout(dataset, decision, callout):
     assert shown.startswith(f"::: {{.callout-{callout}}}\n\n## ")
     assert shown.endswith("\n\n:::")
     assert "1 of the 1,200 rows of the month are rejected." in shown
-    assert r"\[nowhere\](javascript:x) and is left out. (page kpis)" in shown
+    assert r"\[nowhere\](javascript:x) and is left out. (page KPIs)" in shown
     for words in (r"kind\_known", r"Ask Us \& \*them\*.", r"expectations/waivers/sample.yml"):
         assert (words in shown) == (decision == "stop")
 
@@ -162,14 +162,17 @@ def test_rejected_rows_name_file_lines_reason_and_whom_to_ask(dataset, tmp_path)
 def test_notes_of_many_files_are_summed(dataset, tmp_path):
     """A note that every file of a feed has, with another count each, is said once; others stay."""
     project = Project(tmp_path)
-    notes = [["1,200 records are no rows of `answers`", "totals left out: 3"], ["5 records are no rows of `answers`"]]
+    notes = [
+        ["records that are no rows of answers: 1,200", "totals left out: 3"],
+        ["records that are no rows of answers: 5"],
+    ]
     files = [{"name": f"{at}.csv", "rows": 1, "columns": [], "notes": said} for at, said in enumerate(notes)]
     folder = project.staged("sample")
     folder.mkdir(parents=True)
     (folder / "feeds.json").write_text(json.dumps({"survey": {"adapter": "mapped", "rows": 2, "files": files}}))
     assert show.deliveries(project, dataset).splitlines()[2] == (
         r"| survey [(Customer insight)]{.cx-second} | 2 [(2 mapped files)]{.cx-second} "
-        r"| 1,205 records are no rows of \`answers\`; totals left out: 3 | nothing |"
+        r"| records that are no rows of answers: 1,205; totals left out: 3 | nothing |"
     )
 
 

@@ -43,7 +43,7 @@ def test_waived_gate_is_published_with_who_when_and_why(company, waive):
     assert verdict.decision == "publish with footnotes"
     assert company.gate_of(verdict, "orders", "volume_not_collapsed").severity == "warning"
     assert (
-        "The rule volume_not_collapsed of the feed orders was waived by Ada Example on 2026-10-01: The pilot ended."
+        "The rule “volume not collapsed” of the feed orders was waived by Ada Example on 2026-10-01: The pilot ended."
         in verdict.pages["executive"]
     )
     assert [(waiver.rule, waiver.outcome, waiver.until) for waiver in verdict.waivers] == [
