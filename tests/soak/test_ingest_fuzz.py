@@ -4,6 +4,7 @@ Below them, damaged files of every form go to their readers directly, which is f
 thousand of each form, or as many as the environment variable `CXREPORT_FUZZ` says.
 """
 
+import codecs
 import csv
 import io
 import json
@@ -244,9 +245,15 @@ def numbered(text):
         line = reader.line_num + 1
 
 
+def decoded(content):
+    """Decode what no reader refuses: UTF-8, or UTF-16 with its mark."""
+    return content.decode("utf-16" if content[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8-sig")
+
+
 def require_every_row(project, feed, content, counts):
     """Demand that each record of a file is one row of each table, that what does not line up says so."""
-    rows = list(numbered(content.decode("utf-8-sig")))
+    text = decoded(content)
+    rows = list(numbered(text))
     first = HEADER_ROWS.get(feed, 1)
     width, rows = len(rows[first - 1][1]), rows[first:]
     lines, records = [line for line, _ in rows], [row for _, row in rows]
@@ -270,8 +277,8 @@ def require_every_row(project, feed, content, counts):
         assert staged["typing_fault"].str.contains("record has").eq(True).tolist() == ragged
         # A key is what was delivered, or it is null.
         keys = staged[list(TABLES[table].key)].dropna()
-        text = content.decode("utf-8-sig").replace('"', "")
-        assert all(key.replace('"', "") in text for key in keys.to_numpy().ravel())
+        unquoted = text.replace('"', "")
+        assert all(key.replace('"', "") in unquoted for key in keys.to_numpy().ravel())
 
 
 def personal_texts(content, header_rows):
