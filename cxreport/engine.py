@@ -281,6 +281,7 @@ class _Spark:
 
     def keep(self, frame: Frame, name: str) -> Frame:  # noqa: ARG002 - caches have no names
         self.kept.append(frame.to_native().persist())
+        self.kept[-1].count()  # at once, or everything would wait for one plan that holds all the others
         return cast(Frame, nw.from_native(self.kept[-1]))
 
 

@@ -4,7 +4,7 @@
 where its question does not arise or cannot be answered yet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import reduce as fold
 from operator import and_
@@ -96,16 +96,26 @@ def open_cases(tickets: Frame, periods: Sequence[Period], zone: str) -> Frame:
 
 
 def customer_periods(
-    customers: Frame, subscriptions: Frame | None, orders: Frame | None, periods: Sequence[Period], dataset: Dataset
+    customers: Frame,
+    subscriptions: Frame | None,
+    orders: Frame | None,
+    periods: Sequence[Period],
+    dataset: Dataset,
+    *,
+    keep: Callable[[Frame, str], Frame] = lambda frame, _: frame,
 ) -> Frame:
     """Return a row for each customer in each period: who stayed, at which monthly value, and what was ordered.
 
     Somebody is a customer from `started_at` until `ended_at`. Without `subscriptions` the monthly value is the one
     that `customers` states, which does not change while somebody stays. Refunds are no orders and reduce the amount.
     Without `orders` the columns about them are null; buyers who are not in `customers` are not counted.
+
+    `keep` (`Engine.keep`) computes the rows of a period under a name: a single query over all periods would hold the
+    joined tables of all of them at once, which is more than a small Spark driver has room for.
     """
     parts = [_one_period(customers, subscriptions, orders, period, dataset) for period in periods]
-    return nw.concat(parts, how="vertical")
+    kept = [keep(part, f"customers_of_period_{place}") for place, part in enumerate(parts)]
+    return nw.concat(kept, how="vertical")
 
 
 def tenures(customers: Frame, periods: Sequence[Period], zone: str) -> Frame:

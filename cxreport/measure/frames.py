@@ -128,7 +128,9 @@ class _Builder:
 
     def _customer_periods(self, customers: Frame) -> Frame:
         subscriptions, orders = self.tables.get("subscriptions"), self.tables.get("orders")
-        return facts.customer_periods(customers, subscriptions, orders, self.periods, self.dataset)
+        return facts.customer_periods(
+            customers, subscriptions, orders, self.periods, self.dataset, keep=self.engine.keep
+        )
 
     def with_customers(self, fact: Frame) -> Frame:
         """Put the customers' columns on a fact of customers."""
