@@ -120,7 +120,7 @@ def test_short_sample_repeats_the_long_one(raw, tmp_path):
     long = digests(raw)
     assert [path.relative_to(tmp_path).as_posix() for path in written] == relative(tmp_path)
     assert digests(tmp_path) == {name: long[name] for name in relative(tmp_path)}
-    assert len(written) == 7 * 2 + 2
+    assert len(written) == 7 * 2 + 3
 
 
 def test_another_seed_gives_other_files(raw, tmp_path):

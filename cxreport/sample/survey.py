@@ -187,7 +187,8 @@ def _answers(wave: pd.DataFrame, month: Period, rng: Generator, world: World) ->
     relational, finished = (wave.kind == "relational").to_numpy(), wave.finished.to_numpy()
     level = _level(wave, month, world)
     channel = looked_up(wave.channel, world.channel) + world.channel_lift * is_last
-    touchpoint = looked_up(wave.touchpoint, world.touchpoint)
+    is_improved = (month.id >= PLANTED.improved_since) & (wave.touchpoint == PLANTED.improved).to_numpy()
+    touchpoint = looked_up(wave.touchpoint, world.touchpoint) + world.improvement * is_improved
     broken = world.broken * (is_last & (wave.touchpoint == PLANTED.touchpoint).to_numpy())
 
     group = np.where(finished, np.where(relational, wave.channel, wave.touchpoint), "nobody")

@@ -28,6 +28,8 @@ class World:
         Effects on every opinion: always, every further month, and at the height of the season.
     channels_last_month, channel_lift, broken
         The last month's mix of channels, what every channel gains in it, and what the planted touchpoint loses.
+    improvement
+        What the touchpoint gains whose action works.
     leaving
         Effect on the opinions of those who leave within half a year.
     leaving_tickets
@@ -55,6 +57,7 @@ class World:
     channels_last_month: Mapping[str, float] = field(default_factory=lambda: CHANNELS)
     channel_lift: float = 0.0
     broken: float = 0.0
+    improvement: float = 0.0
     leaving: float = 0.0
     leaving_tickets: float = 0.0
     drivers: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -92,6 +95,7 @@ HALDEN = World(
     channels_last_month={"web": 0.22, "app": 0.18, "phone": 0.36, "chat": 0.24},
     channel_lift=0.13,
     broken=-1.15,
+    improvement=0.8,
     leaving=-0.9,
     leaving_tickets=1.0,
     drivers=(0.33, 0.15, 0.45),

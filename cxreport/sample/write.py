@@ -7,6 +7,7 @@ import pandas as pd
 
 from cxreport.errors import UsageError
 from cxreport.periods import Period
+from cxreport.sample.actions import write_actions
 from cxreport.sample.billing import current_values, draw_orders, draw_spells, write_subscriptions
 from cxreport.sample.chance import stream
 from cxreport.sample.customers import draw_customers, write_accounts
@@ -21,6 +22,7 @@ from cxreport.sample.writing import write_csv
 _LEAST_MONTHS = 2  # late answers need the month before the last
 
 _OWN_FILES = (
+    "actions/actions.csv",
     "billing/subscriptions.csv",
     "invitations/invitations_????-??.csv",
     "orders/orders_????-??.csv",
@@ -46,8 +48,8 @@ def write_sample(
     Parameters
     ----------
     folder
-        Receives `billing/`, `invitations/`, `orders/`, `people/`, `qualtrics/`, `reviews/`, `salesforce/`, `web/` and
-        `zendesk/`. Sample files of an earlier run are replaced, other files are left alone.
+        Receives `actions/`, `billing/`, `invitations/`, `orders/`, `people/`, `qualtrics/`, `reviews/`, `salesforce/`,
+        `web/` and `zendesk/`. Sample files of an earlier run are replaced, other files are left alone.
     seed
         The same seed gives the same bytes. Each file has its own random stream, so a month is the same in a short
         sample as in a long one.
@@ -81,6 +83,7 @@ def write_sample(
     written = [
         write_accounts(customers, folder / "salesforce" / "accounts.csv", stream(seed, "accounts")),
         write_subscriptions(spells, folder / "billing" / "subscriptions.csv"),
+        write_actions(folder / "actions" / "actions.csv", stream(seed, "actions")),
     ]
     say(f"customers: {len(customers):,}")
 

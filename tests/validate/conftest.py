@@ -277,8 +277,25 @@ def good_tables() -> dict[str, pd.DataFrame]:
             "typing_fault": pd.Series([None] * spells, dtype="str"),
         }
     )
+    made = 300
+    actions = pd.DataFrame(
+        {
+            "action_id": [f"A{number}" for number in range(made)],
+            "started_at": start,
+            "touchpoint": "Payment",
+            "asked": "Paying takes too long",
+            "description": "One page instead of three",
+            "owner": "Billing",
+            "cost": 100.0,
+            "communicated_at": pd.Series([pd.NaT] * made, dtype="datetime64[us, UTC]"),
+            "source": "actions/actions.csv",
+            "source_row": range(1, made + 1),
+            "updated_at": pd.Series([pd.NaT] * made, dtype="datetime64[us, UTC]"),
+            "typing_fault": pd.Series([None] * made, dtype="str"),
+        }
+    )
     tables = {"responses": responses, "answers": answers, "invitations": invitations, "tickets": tickets}
-    lists = {"customers": customers, "subscriptions": subscriptions}
+    lists = {"customers": customers, "subscriptions": subscriptions, "actions": actions}
     return (
         tables
         | lists

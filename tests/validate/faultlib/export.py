@@ -19,6 +19,7 @@ FILES = {  # feed to its file of a month, or to its one list
     "events": "web/events_{}.csv",
     "reviews": "reviews/reviews_{}.csv",
     "pulse": "people/pulse_{}.csv",
+    "actions": "actions/actions.csv",
 }
 _HEADS = {"survey": 3}  # header rows
 _BOM = "\ufeff"
