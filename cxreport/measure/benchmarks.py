@@ -29,7 +29,7 @@ _YEARS_VALID = 3
 _Z95 = 1.959963984540054
 # Fewer peers make no percentile; so many draws of all their errors make its interval.
 _PEERS = 5
-_RANKS = ["peer_percentile", "peer_low", "peer_high"]
+RANKS = ["peer_percentile", "peer_low", "peer_high"]
 _DRAWS = 2000
 
 
@@ -165,7 +165,7 @@ def add_ranks(rows: pd.DataFrame, kpis: dict[str, Kpi], period: Period, confiden
     for _, peers in levels.groupby(["kpi", "question", "segment"], sort=False):
         if len(peers) >= _PEERS:
             good = sign[peers.index].to_numpy() * peers["value"].to_numpy()
-            rows.loc[peers.index, _RANKS] = _ranked(good, peers["se"], confidence)
+            rows.loc[peers.index, RANKS] = _ranked(good, peers["se"], confidence)
     before = shown[shown["period"] < period.id]
     past = {key: series["value"].to_numpy() for key, series in before.groupby(SERIES, sort=False)}
     keys = now[SERIES].itertuples(index=False, name=None)

@@ -97,7 +97,7 @@ def apply_issued(rows: pd.DataFrame, kpis: dict[str, Kpi], earlier_issues: Seque
     Parameters
     ----------
     rows
-        Unprotected estimates.
+        Unprotected estimates; with a column `is_seen`, rows that are not are issued to nobody.
     earlier_issues
         What `suppress` returned for earlier issues, oldest first.
 
@@ -124,7 +124,7 @@ def apply_issued(rows: pd.DataFrame, kpis: dict[str, Kpi], earlier_issues: Seque
 
     # A group that has appeared or vanished is a difference too.
     segments = pd.MultiIndex.from_frame(issued[_KEY[:-1]].drop_duplicates())
-    appeared = joined["issued"].isna() & pd.MultiIndex.from_frame(rows[_KEY[:-1]]).isin(segments)
+    appeared = joined["issued"].isna() & _is_seen(joined) & pd.MultiIndex.from_frame(rows[_KEY[:-1]]).isin(segments)
     vanished = ~past.index.isin(now.index)
     changed = blocks(joined[appeared]).append(
         [blocks(before.index[np.flatnonzero(differs)].to_frame(index=False)), blocks(issued[vanished])]
@@ -156,7 +156,8 @@ def suppress(rows: pd.DataFrame, kpis: dict[str, Kpi], margins: Margins | None =
     rows
         One row per `kpi`, `question`, `period`, `segment`, `level`, with `n` and any figures. Levels of a segment add
         up to the total; a level without a row has no answers. With `issued` of `apply_issued`, rows issued before
-        keep their marks; where those no longer allow to protect what is new beside them, that is left out.
+        keep their marks; where those no longer allow to protect what is new beside them, that is left out. With a
+        column `is_seen`, rows that are not are in no pack, but what follows from others tells of them.
     margins
         Further sums, by table and period: what `find_margins` returns for them. Sums that the counts of a KPI do not
         meet are left out for it.
@@ -169,7 +170,7 @@ def suppress(rows: pd.DataFrame, kpis: dict[str, Kpi], margins: Margins | None =
     families = _families(kpis)
     block = [rows["kpi"].map(families), rows["question"], rows["period"]]
     needs_care = (is_hidden | _leaves_few(rows, kpis)).groupby(block).transform("any")
-    needs_care &= issued.isna().groupby(block).transform("any")
+    needs_care &= (issued.isna() & _is_seen(rows)).groupby(block).transform("any")
     for (_, _, period), group in rows.assign(issued=issued)[needs_care].groupby(block, sort=False):
         table: str = kpis[group["kpi"].iloc[0]].table
         reason[group.index] = _Block(group, kpis, (margins or {}).get((table, str(period)), ())).protect()
@@ -178,9 +179,14 @@ def suppress(rows: pd.DataFrame, kpis: dict[str, Kpi], margins: Margins | None =
     rows, warn, reason = rows[stays], warn[stays], reason[stays]
     is_hidden = reason != SHOWN
     named = ["kpi", "question", "period", "period_kind", "segment", "level"]
-    protected = rows.drop(columns="issued", errors="ignore")
+    protected = rows.drop(columns=["issued", "is_seen"], errors="ignore")
     protected = protected.assign(**protected.drop(columns=named, errors="ignore").mask(is_hidden))
     return protected.assign(suppressed=reason, low_base=~is_hidden & (protected["n"] < warn))
+
+
+def _is_seen(rows: pd.DataFrame) -> pd.Series:
+    seen: pd.Series = rows["is_seen"] if "is_seen" in rows else pd.Series(True, index=rows.index)
+    return seen
 
 
 def complement(n: pd.Series, is_hidden: Flags, total: float, limit: int) -> Flags:

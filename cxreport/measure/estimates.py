@@ -1,6 +1,9 @@
 """From accepted rows and definitions to the one table of estimates that every report reads."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
+from typing import NamedTuple
 
 import narwhals as nw
 import numpy as np
@@ -8,6 +11,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from cxreport.config import (
+    AUDIENCE_FILE,
     ESTIMATES_FILE,
     Dataset,
     FactName,
@@ -22,11 +26,25 @@ from cxreport.config import (
 from cxreport.engine import Frame, collect, load_engine, open_engine, read_table, write_table
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.measure.analyses import Company, check_analyses, make_analyses
+from cxreport.measure.audiences import (
+    Audience,
+    Levels,
+    add_places,
+    as_cells,
+    check_audiences,
+    cross_margins,
+    find_audiences,
+    measure_crossings,
+    of_audience,
+    rank_audiences,
+    read_issued,
+    remove_audiences,
+)
 from cxreport.measure.benchmarks import add_ranks, gap_interval, judge_benchmarks, read_benchmarks
 from cxreport.measure.compare import add_changes, judge_changes
 from cxreport.measure.disclosure import SHOWN, Margin, Margins, apply_issued, find_margins, suppress
 from cxreport.measure.frames import asked_metrics, open_facts
-from cxreport.measure.kpis import Scope, joined, measure_kpi
+from cxreport.measure.kpis import Measured, Scope, joined, measure_kpi
 from cxreport.measure.mix import decompose
 from cxreport.measure.rollup import NOT_STATED
 from cxreport.measure.targets import check_targets, status
@@ -40,7 +58,8 @@ def measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
 
     Returns the estimates (`schema.ESTIMATES`): every KPI of the report for every period with accepted rows up to the
     reported one, in total and for each level of the report's segments. Past periods keep the figures of the issues that
-    published them, see `disclosure.apply_issued`. A KPI that was not asked in a period has no row
+    published them, see `disclosure.apply_issued`. Every audience of the report gets such files in a folder of its own;
+    all are protected together. A KPI that was not asked in a period has no row
     for it, and a segment that no answer of a KPI states has none for that KPI. Comparisons, benchmarks, targets and
     verdicts stand on the rows of the reported period; targets and benchmarks on its totals.
 
@@ -63,44 +82,104 @@ def _measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
     dataset = load_dataset(project, report.dataset)
     check_targets(report, kpis)
     check_analyses(project, report)
+    groups = check_audiences(project, report, kpis, segments)
     with open_engine(load_engine(project)) as engine:
         facts = open_facts(project, dataset, period, {kpi.table for kpi in kpis.values()}, engine)
         _check_tables(facts, kpis, segments)
         _check_values(facts, kpis, asked_metrics(project, dataset))
         scope = Scope(report, dataset, segments, period)
         measured = [measure_kpi(facts[kpi.table], kpi, scope) for kpi in kpis.values()]
-        estimates = _written(measured, _margins(facts, kpis, segments), kpis, project, scope)
-        kept = {name: segments[name] for name in report.segments}
-        make_analyses(Company(project, report, dataset, kpis, kept, period, estimates, engine, facts))
+        audiences = find_audiences(report, groups, segments, [figures for figures, _ in measured])
+        crossings = measure_crossings(facts, kpis, scope, audiences)
+        raw = apply_issued(_together(measured, crossings, audiences), kpis, read_issued(project, report.id, period))
+        figures = _Figures(raw, suppress(raw, kpis, _margins(facts, kpis, segments, audiences)))
+        ranks = rank_audiences(figures.protected, audiences, kpis, scope)
+        remove_audiences(project, report.id, period)
+        for reader in (_Reader(None, scope, kpis, measured), *_readers(audiences, scope, kpis, crossings)):
+            estimates = _written(reader, figures, ranks, project)
+            own = reader.scope.report
+            kept = {name: segments[name] for name in own.segments}
+            make_analyses(
+                Company(project, own, dataset, reader.kpis, kept, period, estimates, engine, facts, reader.folder)
+            )
     return read_estimates(project, report.id, period)
 
 
-def _written(
-    measured: list[tuple[pd.DataFrame, pd.DataFrame]],
-    margins: Margins,
-    kpis: dict[str, Kpi],
-    project: Project,
+class _Reader(NamedTuple):
+    """Whom a pack is for, everybody or an audience: the report with what there are figures of, and the figures."""
+
+    audience: Audience | None
+    scope: Scope
+    kpis: dict[str, Kpi]
+    measured: Sequence[Measured]
+
+    @property
+    def folder(self) -> str:
+        return self.audience.id if self.audience else ""
+
+    def own(self, rows: pd.DataFrame, segments: Sequence[str]) -> pd.DataFrame:
+        """Return what the pack holds of the figures of all packs, in total and by segments, on their index."""
+        if self.audience:
+            return of_audience(rows[rows["kpi"].isin(list(self.kpis))], self.audience, segments)
+        return rows[rows["segment"].isin([TOTAL, *segments])]
+
+
+def _readers(
+    audiences: Sequence[Audience],
     scope: Scope,
+    kpis: dict[str, Kpi],
+    crossings: Mapping[Levels, Sequence[Measured]],
+) -> Iterator[_Reader]:
+    for audience in audiences:
+        report = audience.narrow(scope.report, kpis, scope.segments)
+        own = {kpi: kpis[kpi] for kpi in report.kpis}
+        yield _Reader(audience, replace(scope, report=report), own, crossings[audience.levels])
+
+
+class _Figures(NamedTuple):
+    """The figures of all packs, before and after protection, on one index; protected ones may lack rows."""
+
+    raw: pd.DataFrame
+    protected: pd.DataFrame
+
+
+def _together(
+    measured: Sequence[Measured], crossings: Mapping[Levels, Sequence[Measured]], audiences: Sequence[Audience]
 ) -> pd.DataFrame:
-    """Protect, compare and judge what was measured; write the estimates and the mix, and return the estimates."""
-    report, period = scope.report, scope.period
-    issued = [read_table(path) for path in project.issued(report.id, period)]
-    raw = apply_issued(pd.concat([figures for figures, _ in measured], ignore_index=True), kpis, issued)
-    correlations = pd.concat([rho for _, rho in measured], ignore_index=True)
-    protected = suppress(raw, kpis, margins)
-    shown = protected[protected["segment"].isin([TOTAL, *report.segments])].reset_index(drop=True)
+    """Return the figures of everybody and, as cells of the whole company, those of audiences and single levels."""
+    rows = pd.concat([figures for figures, _ in measured], ignore_index=True)
+    if not audiences:
+        return rows
+    by, have_packs = audiences[0].by, {audience.levels for audience in audiences}
+    cells = [
+        as_cells(figures, by, levels).assign(is_seen=levels in have_packs)
+        for levels, parts in crossings.items()
+        for figures, _ in parts
+    ]
+    return pd.concat([rows.assign(is_seen=True), *cells], ignore_index=True)
+
+
+def _written(reader: _Reader, figures: _Figures, ranks: pd.DataFrame, project: Project) -> pd.DataFrame:
+    """Compare and judge the figures of a pack; write the estimates and the mix, and return the estimates."""
+    report, period, kpis = reader.scope.report, reader.scope.period, reader.kpis
+    correlations = pd.concat([each.correlations for each in reader.measured], ignore_index=True)
+    shown = reader.own(figures.protected, report.segments).reset_index(drop=True)
     rows = add_changes(shown, kpis, period, report.confidence, correlations)
     rows = judge_changes(rows, report.confidence, report.headline, report.headline_weight)
     rows = add_limits(rows, kpis, period)
     rows = _add_targets(rows, kpis, report, period)
-    rows = _add_benchmarks(rows, kpis, project, scope.dataset, period)
+    rows = _add_benchmarks(rows, kpis, project, reader.scope.dataset, period)
     rows = add_ranks(rows, kpis, period, report.confidence)
-    leading = raw["kpi"] == report.headline[0]
-    mix = decompose(raw[leading], protected["suppressed"], kpis[report.headline[0]], report.mix_segments, period)
-    folder = project.measured(report.id, period)
+    rows = add_places(rows, reader.audience, ranks, period) if reader.audience else rows
+    leading = kpis[report.headline[0]]
+    raw = reader.own(figures.raw[figures.raw["kpi"] == leading.id], report.mix_segments)
+    mix = decompose(raw, figures.protected["suppressed"], leading, report.mix_segments, period)
+    folder = project.measured(report.id, period, reader.folder)
     estimates = rows.assign(question=rows["question"].replace("", None)).reindex(columns=ESTIMATES.names)
     write_table(mix.reindex(columns=MIX.names), folder / "mix.parquet", MIX, ("kpi", "period", "segment", "level"))
     write_table(estimates, folder / ESTIMATES_FILE, ESTIMATES, ESTIMATES_KEY)
+    if reader.audience:
+        reader.audience.write(folder / AUDIENCE_FILE)
     return estimates
 
 
@@ -167,8 +246,10 @@ def _check_values(facts: dict[FactName, Frame], kpis: dict[str, Kpi], metrics: s
         )
 
 
-def _margins(facts: dict[FactName, Frame], kpis: dict[str, Kpi], segments: dict[str, Segment]) -> Margins:
-    """Return how the segments of each table nest and cross, by table and period."""
+def _margins(
+    facts: dict[FactName, Frame], kpis: dict[str, Kpi], segments: dict[str, Segment], audiences: Sequence[Audience]
+) -> Margins:
+    """Return how the segments of each table nest and cross, those of audiences too, by table and period."""
     found: dict[tuple[str, str], list[Margin]] = {}
     for table in dict.fromkeys(kpi.table for kpi in kpis.values()):
         columns = {segment.id: segment.column for segment in segments.values() if table in segment.tables}
@@ -177,7 +258,8 @@ def _margins(facts: dict[FactName, Frame], kpis: dict[str, Kpi], segments: dict[
             occurring = collect(facts[table].select("period", *levels).unique())
             stated = occurring.fillna(dict.fromkeys(columns, NOT_STATED))
             for period, combinations in stated.groupby("period"):
-                found[table, str(period)] = find_margins(combinations.drop(columns="period"))
+                levels_together = combinations.drop(columns="period")
+                found[table, str(period)] = [*find_margins(levels_together), *cross_margins(levels_together, audiences)]
     return found
 
 

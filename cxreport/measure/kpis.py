@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -76,24 +77,70 @@ class Scope:
         return {segment.id: segment.column for segment in self.segments.values() if kpi.table in segment.tables}
 
 
-def measure_kpi(frame: Frame, kpi: Kpi, scope: Scope) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return unprotected estimates of one KPI for all periods, and how its periods are correlated.
+class Measured(NamedTuple):
+    """Unprotected estimates of one KPI for all periods, and how its periods are correlated (`compare.correlate`)."""
 
-    The estimates hold the total and every level of every segment. Customers with answers in two periods make the
-    figures of these periods alike; `rho` says how much, for the comparisons of the reported period.
+    figures: pd.DataFrame
+    correlations: pd.DataFrame
+
+
+class _Sums(NamedTuple):
+    """What the figures of a KPI are made from; `shared` and `overlaps` of clustered KPIs only."""
+
+    reduced: pd.DataFrame
+    shared: pd.DataFrame | None
+    overlaps: list[pd.DataFrame]  # with each of the periods that the reported one is compared with
+
+    def of(self, column: str, value: str) -> "_Sums":
+        """Return the sums of one value of a column that they are grouped by."""
+
+        def part(sums: pd.DataFrame) -> pd.DataFrame:
+            return sums[sums[column] == value].drop(columns=column).reset_index(drop=True)
+
+        shared = None if self.shared is None else part(self.shared)
+        return _Sums(part(self.reduced), shared, [part(both) for both in self.overlaps])
+
+
+def measure_kpi(frame: Frame, kpi: Kpi, scope: Scope) -> Measured:
+    """Measure one KPI in total and for every level of every segment.
+
+    Customers with answers in two periods make the figures of these periods alike; the correlations say how much, for
+    the comparisons of the reported period.
     """
-    columns, period, confidence = scope.columns(kpi), scope.period, scope.report.confidence
     if kpi.type == "value":
-        reduced, figures = _lifetime_values(frame, kpi, scope)
-    else:
-        reduced = _reduced(frame, kpi, ["period"], confidence, segments=columns)
-        is_stated = (reduced["segment"] == TOTAL) | (reduced["level"] != NOT_STATED)
-        has_levels = is_stated.groupby(reduced["segment"]).transform("any")
-        reduced = reduced[has_levels].reset_index(drop=True)
-        figures = infer(reduced, kpi, confidence)
-    is_clustered = bool(kpi.cluster) and kpi.is_per_answer
-    shared = level_overlap(frame, kpi, period.id, columns) if is_clustered else None
-    apart = differ_from_rest(reduced, figures, kpi, period, confidence, shared=shared)
+        counted, figures = _lifetime_values(frame, kpi, scope)
+        return _measured(_Sums(counted, None, []), kpi, scope, figures)
+    return _measured(_summed(frame, kpi, scope), kpi, scope)
+
+
+def measure_parts(frame: Frame, kpi: Kpi, scope: Scope, column: str) -> dict[str, Measured]:
+    """Measure one KPI among the rows of each value of a column, as if there were no others, from one set of sums.
+
+    A lifetime value has no parts, because one model is fitted to everybody.
+    """
+    if kpi.type == "value":
+        return {}
+    sums = _summed(frame, kpi, scope, [column])
+    return {str(value): _measured(sums.of(column, value), kpi, scope) for value in sums.reduced[column].unique()}
+
+
+def _summed(frame: Frame, kpi: Kpi, scope: Scope, by: Sequence[str] = ()) -> _Sums:
+    columns, period = scope.columns(kpi), scope.period.id
+    reduced = _reduced(frame, kpi, ["period", *by], scope.report.confidence, segments=columns)
+    is_stated = (reduced["segment"] == TOTAL) | (reduced["level"] != NOT_STATED)
+    has_levels = is_stated.groupby(reduced["segment"]).transform("any")
+    reduced = reduced[has_levels].reset_index(drop=True)
+    if not (kpi.cluster and kpi.is_per_answer):
+        return _Sums(reduced, None, [])
+    shared = level_overlap(frame, kpi, period, columns, by=by)
+    return _Sums(reduced, shared, [overlap(frame, kpi, period, each.id, columns, by=by) for each in scope.earlier])
+
+
+def _measured(sums: _Sums, kpi: Kpi, scope: Scope, figures: pd.DataFrame | None = None) -> Measured:
+    """Return the figures that sums make, unless they are known, with what the comparisons need."""
+    period, confidence, reduced = scope.period, scope.report.confidence, sums.reduced
+    figures = infer(reduced, kpi, confidence) if figures is None else figures
+    apart = differ_from_rest(reduced, figures, kpi, period, confidence, shared=sums.shared)
     figures = figures.join([apart, reduced[["period", "segment", "level"]]])
     question = reduced["question"] if kpi.per_question else ""
     figures = figures.assign(kpi=kpi.id, question=question, period_kind=period.kind)
@@ -102,11 +149,11 @@ def measure_kpi(frame: Frame, kpi: Kpi, scope: Scope) -> tuple[pd.DataFrame, pd.
     base = figures.groupby(["question", "period", "segment"])["n"].transform("sum")
     figures = figures.assign(share=figures["n"] / base)
     correlations = [
-        correlate(overlap(frame, kpi, period.id, earlier.id, columns), figures, kpi, period.id, earlier.id)
-        for earlier in scope.earlier
-        if is_clustered
+        correlate(both, figures, kpi, period.id, earlier.id)
+        for both, earlier in zip(sums.overlaps, scope.earlier, strict=False)
     ]
-    return figures, pd.concat(correlations) if correlations else pd.DataFrame(columns=[*SERIES, "period", "rho"])
+    columns = [*SERIES, "period", "rho"]
+    return Measured(figures, pd.concat(correlations) if correlations else pd.DataFrame(columns=columns))
 
 
 def _reduced(

@@ -141,7 +141,9 @@ def survival_counts(
     return _divided(keys, segments, counted)
 
 
-def overlap(frame: Frame, kpi: Kpi, now: str, earlier: str, segments: Mapping[str, str]) -> pd.DataFrame:
+def overlap(
+    frame: Frame, kpi: Kpi, now: str, earlier: str, segments: Mapping[str, str], *, by: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return the cross sums of two periods over the clusters that have valid answers in both, at the same level.
 
     Parameters
@@ -150,15 +152,17 @@ def overlap(frame: Frame, kpi: Kpi, now: str, earlier: str, segments: Mapping[st
         As for `reduce`; the KPI has `cluster` and is computed per answer.
     now, earlier
         Values of the column `period`.
+    by
+        Columns to group by, without nulls; each group has its own total and levels.
 
     Returns
     -------
     DataFrame
-        One row per (question,) `segment` and `level` with such clusters: `pairs`, their number, and with a cluster's
-        sums A of scores and B of weights: `xx` (sum of A now x A earlier), `xw` (A now x B earlier), `wx` (B now x A
-        earlier), `ww` (B now x B earlier).
+        One row per (group, question,) `segment` and `level` with such clusters: `pairs`, their number, and with a
+        cluster's sums A of scores and B of weights: `xx` (sum of A now x A earlier), `xw` (A now x B earlier), `wx` (B
+        now x A earlier), `ww` (B now x B earlier).
     """
-    keys = _keys(kpi, ())
+    keys = _keys(kpi, by)
     frame = frame.filter((nw.col("period") == now) | (nw.col("period") == earlier))
     terms = _scored_rows(frame, kpi, keys, segments, also=["period"])
     if terms.size <= IN_MEMORY:
@@ -183,19 +187,21 @@ def overlap(frame: Frame, kpi: Kpi, now: str, earlier: str, segments: Mapping[st
         return _divided(keys, segments, crossed)
 
 
-def level_overlap(frame: Frame, kpi: Kpi, period: str, segments: Mapping[str, str]) -> pd.DataFrame:
-    """Return the cross sums of each level's clusters with the same clusters' sums over everybody in a period.
+def level_overlap(
+    frame: Frame, kpi: Kpi, period: str, segments: Mapping[str, str], *, by: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return the cross sums of each level's clusters with the same clusters' sums over all of its group in a period.
 
     Parameters as for `overlap`.
 
     Returns
     -------
     DataFrame
-        One row per (question,) `segment` and `level`, without the total: with a cluster's sums A of scores and B of
-        weights, the sums over the clusters of the level `xx` (A in the level x A in all), `xw` (A in the level x B in
-        all), `wx` (B in the level x A in all), `ww` (B in the level x B in all).
+        One row per (group, question,) `segment` and `level`, without the total: with a cluster's sums A of scores and B
+        of weights, the sums over the clusters of the level `xx` (A in the level x A in all), `xw` (A in the level x B
+        in all), `wx` (B in the level x A in all), `ww` (B in the level x B in all).
     """
-    keys = _keys(kpi, ())
+    keys = _keys(kpi, by)
     terms = _scored_rows(frame.filter(nw.col("period") == period), kpi, keys, segments)
     if terms.size <= IN_MEMORY:
         table = rollup.level_overlap(_fetched(terms.rows, keys, segments, terms.numbers, kpi.cluster), terms.ends)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.optimize import linprog
 
-from cxreport.config import Base, Project, Segment, load_dataset, load_kpis, load_report
+from cxreport.config import Analyses, Audiences, Base, Project, Segment, load_dataset, load_kpis, load_report
 from cxreport.measure import measure
 from cxreport.measure.disclosure import SHOWN, SMALL, apply_issued, find_margins, suppress
 from cxreport.measure.published import Published, protect_tables
@@ -148,11 +148,11 @@ def write(project, month, table, rows):
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), path)
 
 
-def write_company(project, random):
+def write_company(project, random, regions=REGIONS):
     """Write the answers of two months of a company of random size with random groups; return them with their groups."""
     people = int(random.integers(20, 400))
     customers = pd.DataFrame({"customer_id": [f"c{i}" for i in range(people)]})
-    customers = customers.assign(region=drawn(REGIONS, people, random), plan=drawn(["basic", "plus"], people, random))
+    customers = customers.assign(region=drawn(regions, people, random), plan=drawn(["basic", "plus"], people, random))
     facts = []
     for month in ("2026-08", "2026-09"):
         n = int(random.integers(15, 400))
@@ -849,6 +849,144 @@ def test_measured_companies_give_nothing_away(project, packs):
         estimates = measure(project, report, SEPTEMBER)
         hidden += require_protected(project, estimates, levels_of(facts, report.segments), kpis)
     assert hidden > packs
+
+
+# --- packs of audiences --------------------------------------------------------------------------
+
+MANAGERS = {"one": ["north", "east"], "two": ["east", "south"], "three": ["north", "south"]}
+
+
+def read_packs(project, period):
+    """Return what everybody's pack and those of all regions tell, the latter as crossings with their region."""
+    folder = project.measured("monthly", period)
+    tables = [pd.read_parquet(folder / "estimates.parquet")]
+    for path in sorted(folder.glob("*/estimates.parquet")):
+        own = pd.read_parquet(path).query("segment != 'all'")
+        crossing = {"segment": "region*" + own["segment"], "level": path.parent.name + " | " + own["level"]}
+        tables.append(own.assign(**crossing))
+    return pd.concat(tables, ignore_index=True)
+
+
+def publish_packs(project, period):
+    """Put the estimates of all packs where later issues look for them."""
+    folder, target = project.measured("monthly", period), project.published("monthly", period)
+    for path in folder.rglob("*"):
+        if path.name in {"estimates.parquet", "audience.json"}:
+            place = target / ("all" if path.parent == folder else path.parent.name)
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place / path.name)
+
+
+def issue_twice(project, report, pack):
+    """Issue August and then September, with packs of regions from the start or later, and late answers or none."""
+    random = np.random.default_rng([204, pack])
+    shutil.rmtree(project.output / "monthly", ignore_errors=True)
+    facts = write_company(project, random, REGIONS[:4])
+    august = project.accepted("sample", SEPTEMBER.previous) / "answers.parquet"
+    answers = pq.read_table(august)
+    is_late = random.random(len(answers)) < random.choice([0, 0.03])
+    pq.write_table(answers.filter(~is_late), august)
+    alone = report.model_copy(update={"audiences": None})
+    measure(project, report if pack % 2 else alone, SEPTEMBER.previous)
+    first = read_packs(project, SEPTEMBER.previous)
+    publish_packs(project, SEPTEMBER.previous)
+    pq.write_table(answers, august)
+    measure(project, report, SEPTEMBER)
+    return facts, [first, read_packs(project, SEPTEMBER)]
+
+
+@pytest.fixture(scope="module")
+def regional(project):
+    """A report with a pack for each region."""
+    narrow = narrowed(load_report(project, "monthly"), ["nps", "csat"], ["region", "channel", "stage"])
+    return narrow.model_copy(update={"audiences": Audiences(by="region"), "analyses": Analyses(trend=False)})
+
+
+@pytest.mark.parametrize(
+    "pack", [pack if pack < 2 else pytest.param(pack, marks=pytest.mark.soak) for pack in range(30)]
+)
+def test_packs_of_all_audiences_give_nothing_away(pack, project, regional):
+    """Linear programs over everybody's pack and all regions' packs, of two issues, recover no hidden group."""
+    facts, issues = issue_twice(project, regional, pack)
+    for segment in ("channel", "stage"):
+        facts[f"region*{segment}"] = facts["region"] + " | " + facts[segment]
+    segments = [*regional.segments, "region*channel", "region*stage"]
+    hidden = issues[-1]["suppressed"] != SHOWN
+    assert (hidden & issues[-1]["segment"].isin(segments[3:])).any()
+    assert attack(issues, levels_of(facts, segments), load_kpis(project, regional.kpis)) == []
+
+
+def test_attack_reads_packs_that_were_protected_one_by_one(kpis):
+    """Packs of regions that are each protected by themselves are recovered from all of them together."""
+    answers = draw_answers(400, np.random.default_rng(5)).query("region != '(not stated)'")
+    packs = [suppress(tabulate(answers, ["region", "channel"], kpis), kpis)]
+    for region, own in answers.groupby("region"):
+        pack = suppress(tabulate(own, ["channel"], kpis), kpis).query("segment != 'all'")
+        packs.append(pack.assign(segment="region*channel", level=region + " | " + pack["level"]))
+    together = crossed(answers)
+    structure = levels_of(together, ["region", "channel", "region*channel"])
+    assert attack([pd.concat(packs, ignore_index=True)], structure, kpis)
+
+
+def read_bases(reader, project, period):
+    """Note the bases of everybody's pack and those of overlapping groups of regions, by channel."""
+    folder = project.measured("monthly", period)
+    whole = pd.read_parquet(folder / "estimates.parquet").query("kpi == 'nps' and period == @period.id")
+    regions, channels = (
+        whole[whole["segment"] == name].set_index("level")["n"].astype(float) for name in ("region", "channel")
+    )
+    for side, totals in enumerate((regions, channels)):
+        for level, n in totals.items():
+            cells = {
+                (region, channel): 1
+                for region, channel in product(regions.index, channels.index)
+                if (region, channel)[side] == level
+            }
+            note_sum(reader, cells, (side, level), n)
+    total = float(whole.loc[whole["segment"] == "all", "n"].iloc[0])
+    note_sum(reader, dict.fromkeys(product(regions.index, channels.index), 1), "all", total)
+    hidden = 0
+    for name, levels in MANAGERS.items():
+        own = pd.read_parquet(folder / name / "estimates.parquet").query("kpi == 'nps' and period == @period.id")
+        own = own[own["segment"] == "channel"].set_index("level")["n"].astype(float)
+        for channel in channels.index:
+            cells = {(region, channel): 1 for region in levels if region in regions}
+            note_sum(reader, cells, (name, channel), own.get(channel, 0.0))
+        hidden += own.isna().sum()
+    return hidden
+
+
+def note_sum(reader, cells, name, n):
+    """Note that cells add up to a base, or to one that is hidden."""
+    if np.isnan(n):
+        reader.hides(name)
+        reader.adds_up(cells | {name: -1}, 0)
+    else:
+        reader.adds_up(cells, n)
+
+
+@pytest.mark.parametrize("packs", [1, pytest.param(30, marks=pytest.mark.soak)])
+def test_overlapping_audiences_give_nothing_away(packs, project, regional):
+    """What three managers of two regions each are told, who share one with each other, tells on no small group.
+
+    Nobody is told of a region by channel, but half of the sum of two managers less the third is one, and what all
+    regions leave of a channel are customers without a region.
+    """
+    path = project.root / "reports" / "audiences.yml"
+    path.write_text("".join(f"{name}: {{title: {name}, levels: {levels}}}\n" for name, levels in MANAGERS.items()))
+    audiences = Audiences(by="region", groups=path.relative_to(project.root))
+    report = regional.model_copy(update={"audiences": audiences, "segments": ["region", "channel"]})
+    shutil.rmtree(project.output / "monthly", ignore_errors=True)
+    hidden = 0
+    for pack in range(packs):
+        facts = write_company(project, np.random.default_rng([205, pack]), [*REGIONS[:3], REGIONS[-1]])
+        if not set(REGIONS[:3]) <= set(facts["region"]):
+            continue
+        measure(project, report, SEPTEMBER)
+        reader = Reader()
+        hidden += read_bases(reader, project, SEPTEMBER)
+        assert reader.told(10) == []
+    assert hidden
 
 
 @pytest.mark.soak

@@ -39,7 +39,7 @@ for _ in range(int(sys.argv[2])):
 
 
 @pytest.fixture(scope="session")
-def small_document(tmp_path_factory):
+def small_document(tmp_path_factory, english):
     """An executed document with a callout, columns, a figure, a table and references to both."""
     folder = tmp_path_factory.mktemp("document")
     cells = [
@@ -51,7 +51,9 @@ def small_document(tmp_path_factory):
     ]
     executed = folder / "30_executive.ipynb"
     nbformat.write(new_notebook(cells=cells), executed)
-    merged = document.merge([executed], title="Customer experience", subtitle="September", provenance={"Data": "x"})
+    merged = document.merge(
+        [executed], words=english, title="Customer experience", subtitle="September", provenance={"Data": "x"}
+    )
     document.write(merged, folder / "report.ipynb")
     return (folder / "report.ipynb").read_bytes()
 
