@@ -20,6 +20,8 @@ from cxreport.periods import Period, PeriodKind
 
 ROOT_VARIABLE = "CXREPORT_ROOT"
 ESTIMATES_FILE = "estimates.parquet"
+AUDIENCE_FILE = "audience.json"
+EVERYBODY = "all"  # the folder of the pack that is no audience's
 
 
 # --- where things lie ----------------------------------------------------------------------------
@@ -116,9 +118,9 @@ class Project:
         folder = self.root / "data" / "rejected" / dataset
         return folder / period.id if period else folder
 
-    def measured(self, report: str, period: Period) -> Path:
-        """Folder of `estimates.parquet` and its companions."""
-        return self.root / "data" / "measured" / report / period.id
+    def measured(self, report: str, period: Period, audience: str = "") -> Path:
+        """Folder of `estimates.parquet` and its companions, of everybody or of an audience."""
+        return self.root / "data" / "measured" / report / period.id / audience
 
     def published(self, report: str, period: Period) -> Path:
         """Folder of a finished pack."""
@@ -126,9 +128,17 @@ class Project:
 
     def issued(self, report: str, before: Period) -> list[Path]:
         """Return the estimates of published issues of a report for earlier periods of its kind, oldest first."""
-        files = (self.output / report).glob(f"*/all/{ESTIMATES_FILE}")
-        dated = {Period.parse(file.parents[1].name): file for file in files}
-        return [dated[period] for period in sorted(dated) if period.kind == before.kind and period < before]
+        return self._dated(report, before, f"{EVERYBODY}/{ESTIMATES_FILE}")
+
+    def issued_to_audiences(self, report: str, before: Period) -> list[Path]:
+        """Return the descriptions (`AUDIENCE_FILE`) of audiences of these issues; their estimates lie beside them."""
+        return self._dated(report, before, f"*/{AUDIENCE_FILE}")
+
+    def _dated(self, report: str, before: Period, pattern: str) -> list[Path]:
+        """Return files of earlier issues, oldest first, and those of one issue by name."""
+        dated = {file: Period.parse(file.parents[1].name) for file in (self.output / report).glob(f"*/{pattern}")}
+        earlier = (file for file, period in dated.items() if period.kind == before.kind and period < before)
+        return sorted(earlier, key=lambda file: (dated[file], file))
 
 
 # What KPIs read: canonical tables with derived columns, and facts derived from several (`schema.FACTS`).
@@ -480,11 +490,19 @@ class Link(Definition):
     cost: float | None = Field(default=None, ge=0)
 
 
+class Actions(Definition):
+    """Whether improvements worked: the KPI that judges them, and how long before and after is compared."""
+
+    kpi: str = "csat"
+    months: int = Field(default=3, ge=1)
+
+
 class Themes(Definition):
     """What comments speak of, and which KPI they are held against."""
 
     kpi: str
     dictionary: dict[str, list[str]] = Field(min_length=1)  # theme to patterns of whole words
+    quotes: int = Field(default=3, ge=0, le=3)  # of a theme; none where comments may not be published
 
 
 class Analyses(Definition):
@@ -500,6 +518,38 @@ class Analyses(Definition):
     churn: Churn | None = None
     link: Link | None = None
     themes: Themes | None = None
+    actions: Actions | None = None
+
+
+class AudienceGroup(Definition):
+    """Levels of a segment that one reader answers for, for example a manager's regions."""
+
+    title: str
+    levels: list[str] = Field(min_length=1)
+
+
+class AudienceGroups(Definition):
+    """A file of `reports/audiences/`: groups of levels by name; a level may stand in several."""
+
+    groups: dict[str, AudienceGroup]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _are_the_file(cls, content: object) -> object:
+        return {"groups": content}
+
+
+class Audiences(Definition):
+    """Who gets a pack of their own: every level of a segment, or the groups of levels that a file names."""
+
+    by: str
+    groups: Path | None = None  # relative to the project
+
+    @model_validator(mode="after")
+    def _groups_are_in_the_project(self) -> Self:
+        if self.groups and (self.groups.is_absolute() or ".." in self.groups.parts):
+            raise ValueError(f"`groups` names {self.groups.as_posix()}, which is not a file of the project")
+        return self
 
 
 class Report(Definition):
@@ -519,6 +569,7 @@ class Report(Definition):
     targets: dict[str, float] = {}  # what the organisation aims for, in the KPI's unit (shares 0-1)
     prepare: list[str] = Field(default=["10_validate", "20_measure"], min_length=1)  # the first one validates
     present: list[str]
+    audiences: Audiences | None = None  # beside the pack for everybody
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     headline_weight: float = Field(default=0.5, ge=0, lt=1)  # part of the report's error kept for the headline totals
     contact: str
@@ -531,6 +582,8 @@ class Report(Definition):
         if extra := [segment for segment in self.mix_segments if segment not in self.segments]:
             # What is not published has no marks that later issues could keep.
             raise ValueError(f"`mix_segments` names {listed(extra)}, not listed under `segments`")
+        if self.audiences and self.audiences.by not in self.segments:
+            raise ValueError(f"`audiences` names `{self.audiences.by}`, not listed under `segments`")
         return self
 
 

@@ -19,6 +19,7 @@ TableName = Literal[
     "mentions",
     "aggregates",
     "employees",
+    "actions",
 ]
 
 TEXT = pa.string()
@@ -259,6 +260,23 @@ TABLES: dict[TableName, Table] = {
         dated_by="responded_at",
         segmented=True,
     ),
+    "actions": Table(
+        grain="one improvement made; its touchpoint and segments say whom it concerns, everybody where they are null",
+        columns={
+            "action_id": TEXT,
+            "started_at": INSTANT,
+            "touchpoint": TEXT,
+            "asked": TEXT,  # the finding that led to it
+            "description": TEXT,
+            "owner": TEXT,
+            "cost": NUMBER,  # in the dataset's currency
+            "communicated_at": INSTANT,  # null while customers have not been told
+            **_TRACE,
+        },
+        key=("action_id",),
+        dated_by=None,  # a list of all of them: a month without a new one is no fault
+        segmented=True,
+    ),
 }
 
 # Columns that `measure/facts.py` adds to canonical tables, and the facts it derives from several of them. Flags are 1
@@ -357,7 +375,9 @@ ESTIMATES = pa.schema(
         pa.field("year_p_value", NUMBER),
         pa.field("year_q_value", NUMBER),
         pa.field("year_verdict", TEXT),
-        pa.field("apart_p_value", NUMBER),  # a level against everybody else of the total; null on totals and quantiles
+        pa.field(
+            "apart_p_value", NUMBER
+        ),  # against everybody else: a level, or an audience; null on totals and quantiles
         pa.field("apart_q_value", NUMBER),
         pa.field("apart", TEXT),  # above | below everybody else, or null
         pa.field("usual_low", NUMBER),  # XmR limits of the series' baseline
@@ -371,7 +391,9 @@ ESTIMATES = pa.schema(
         pa.field("gap", NUMBER),
         pa.field("gap_ci_low", NUMBER),
         pa.field("gap_ci_high", NUMBER),
-        pa.field("peer_percentile", NUMBER),  # share (0-1) of the segment's other levels that do worse
+        pa.field(
+            "peer_percentile", NUMBER
+        ),  # share (0-1) of the segment's other levels, or of other audiences, that do worse
         pa.field("peer_low", NUMBER),
         pa.field("peer_high", NUMBER),
         pa.field("history_percentile", NUMBER),  # share (0-1) of the earlier periods that were worse
@@ -501,6 +523,19 @@ ANALYSES: dict[str, pa.Schema] = {
     ),
     # What moving customers to a better class may return, see `roi.Roi`.
     "roi": _columns({"figure": TEXT, "value": NUMBER, **_ENDS, "status": TEXT}),
+    # One improvement, see `actions.effect`: the KPI where it was made and of everybody else; ISO dates and periods.
+    "actions": _columns(
+        {"action": TEXT, "started_on": TEXT, "asked": TEXT, "description": TEXT, "owner": TEXT, "cost": NUMBER},
+        {"told_on": TEXT},  # null while customers have not been told
+        {"kpi": TEXT, "column": TEXT, "level": TEXT, "other_column": TEXT, "other_level": TEXT},  # whom it concerns
+        {"before_first": TEXT, "before_last": TEXT, "after_first": TEXT, "after_last": TEXT},
+        {"n_before": WHOLE, "n_after": WHOLE, "value_before": NUMBER, "value_after": NUMBER},
+        {"rest_n_before": WHOLE, "rest_n_after": WHOLE, "rest_value_before": NUMBER, "rest_value_after": NUMBER},
+        {"effect": NUMBER, **_ENDS, **_TESTED, "verdict": TEXT},
+        {"moved_before": pa.bool_()},  # against everybody else, before it began; null where that is not known
+        {"was_low": pa.bool_()},  # worse than everybody else before it began, by more than its interval
+        {**_HIDDEN, "low_base": pa.bool_(), "note": TEXT},
+    ),
     # One theme of the comments, see `voice.theme_impact`; `sentiment` (-1 to 1) of the `n_sentiment` readable ones.
     "themes": _columns(
         {"kpi": TEXT, "theme": TEXT, "n": WHOLE, "n_without": WHOLE, "share": NUMBER},
@@ -509,6 +544,16 @@ ANALYSES: dict[str, pa.Schema] = {
         {"impact": NUMBER, "impact_ci_low": NUMBER, "impact_ci_high": NUMBER},
         {"sentiment": NUMBER, "n_sentiment": WHOLE, **_HIDDEN, "low_base": pa.bool_(), "method": TEXT, "note": TEXT},
     ),
+    # A comment that stands for a theme, personal data masked, see `quotes.choose_quotes`.
+    "quotes": _columns({"theme": TEXT, "place": WHOLE, "quote": TEXT, "language": TEXT, "is_good": pa.bool_()}),
+    # A theme, word or phrase that more people use than before, see `topics.emerging_topics`.
+    "topics": _columns(
+        {"kind": TEXT, "topic": TEXT, "n": WHOLE, "n_commented": WHOLE, "share": NUMBER},
+        {"n_before": WHOLE, "n_commented_before": WHOLE, "share_before": NUMBER},
+        {"difference": NUMBER, **_ENDS, **_TESTED},
+    ),
+    # Texts without a score, such as interviews: those of one source (`survey`), of one theme or all of them.
+    "texts": _columns({"source": TEXT, "theme": TEXT, "n": WHOLE, "share": NUMBER, **_HIDDEN}),
 }
 
 # Lists of customers, for those who act on them; never part of an issue.

@@ -9,11 +9,13 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cxreport.config import Base, Kpi, Report, Segment
 from cxreport.measure.disclosure import COMPLEMENTARY, SHOWN, WIDTH, Flags, complement
 from cxreport.measure.roi import CLASSES
+from cxreport.measure.topics import THEME
 from cxreport.periods import Period, last_periods
 from cxreport.schema import ANALYSES, TOTAL
 
@@ -24,12 +26,16 @@ _NAMES = {
     *("kpi", "question", "segment", "period", "driver", "feature", "theme", "stage", "place", "touchpoint", "base"),
     *("cohort", "days", "description", "column", "level", "other_column", "other_level", "persona", "bin", "figure"),
     *("score_class", "other_class", "method", "note", "suppressed", "low_base", "n_unidentified", "n_undated"),
-    "n_left_out",
+    *("n_left_out", "source", "kind", "topic"),
+    *("action", "started_on", "asked", "owner", "cost", "told_on"),
+    *("before_first", "before_last", "after_first", "after_last"),
 }
 _MONTHS_OF_DRIVERS = (1, 3)
 _REST_IS_SMALL = "hidden: what is left of all answers is a small group"
 
 Tables = Mapping[str, pd.DataFrame]
+Level = tuple[str, Hashable]
+Levels = frozenset[Level]
 
 
 class Published(NamedTuple):
@@ -75,9 +81,12 @@ def protect_tables(tables: Tables, published: Published) -> dict[str, pd.DataFra
 
     - drivers: the mean of the complete responses where the estimates would tell that of a few others
     - themes: all of them, where few answers came without a comment
+    - quotes: of themes that are hidden
+    - topics: themes beside whose scored comments they would tell of a few without a score
     - funnel: stages whose journeys went on to hidden ones, as these hold at least so many
     - switching: journeys of several contacts where few had just one
     - subgroups: levels that the estimates hide in a period searched, and parts that leave few of a whole
+    - actions: the same, in the periods before and after
     - personas, tenths of the risk of churn: the next smallest where a single one or a small sum is left
     """
     protected = {name: _without_small_bases(name, table) for name, table in tables.items()}
@@ -88,6 +97,7 @@ def protect_tables(tables: Tables, published: Published) -> dict[str, pd.DataFra
         "switching": _switching,
         "subgroups": _subgroups,
         "personas": _personas,
+        "actions": _actions,
     }
     for name, way in ways.items():
         if name in protected and len(protected[name]):
@@ -96,6 +106,8 @@ def protect_tables(tables: Tables, published: Published) -> dict[str, pd.DataFra
         personas, traits = protected["personas"], protected["persona_traits"]
         shown = personas.loc[personas["suppressed"] == SHOWN, "persona"]
         protected["persona_traits"] = traits[traits["persona"].isin(shown)].reset_index(drop=True)
+    if "themes" in protected:
+        protected |= _beside_themes(protected)
     if "churn_reliability" in protected and "churn_judgement" in protected:
         judged = protected["churn_judgement"]["n"].max()
         protected["churn_reliability"] = _parts_of(protected["churn_reliability"], judged)
@@ -177,6 +189,26 @@ def _themes(table: pd.DataFrame, published: Published) -> pd.DataFrame:
     return _hide(hidden, np.full(len(table), tells))
 
 
+def _beside_themes(tables: Tables) -> dict[str, pd.DataFrame]:
+    """Return the other tables of comments without what the protected themes hide, or would tell beside them."""
+    themes = tables["themes"][_shown(tables["themes"])]
+    scored = dict(zip(themes["theme"], _n(themes), strict=True))
+    found = {}
+    if "quotes" in tables:
+        quotes = tables["quotes"]
+        found["quotes"] = quotes[quotes["theme"].isin(scored)].reset_index(drop=True)
+    if "topics" in tables:
+        topics = tables["topics"]
+        found["topics"] = topics[~_leaves_few(topics["topic"].where(topics["kind"] == THEME), topics, scored)]
+    return {name: table.reset_index(drop=True) for name, table in found.items()}
+
+
+def _leaves_few(names: pd.Series, table: pd.DataFrame, scored: Mapping[str, float]) -> npt.NDArray[np.bool_]:
+    """Say which counts of a theme differ from its scored comments by a small group."""
+    rest = (_n(table) - names.map(scored).astype(float)).abs()
+    return (rest.gt(0) & rest.lt(_LIMIT)).to_numpy(dtype=bool)
+
+
 def _funnel(table: pd.DataFrame, _: Published) -> pd.DataFrame:
     """Hide stages of which more journeys went on than later stages show: the rest of them is at a hidden one."""
     ordered = table.sort_values("place")
@@ -232,27 +264,30 @@ def _subgroups(table: pd.DataFrame, published: Published) -> pd.DataFrame:
     asked = published.report.analyses.subgroups
     assert asked is not None
     kpi = published.kpis[table["kpi"].iloc[0]]
-    shown, hidden = _searched(published, kpi.id, asked.months)
+    total = float((_n(table) / _n(table, "share")).max())
+    told = _told(table, _n(table), total, _searched(published, published.window(asked.months), kpi.id), kpi)
+    return _hide(table, told)
+
+
+def _told(
+    table: pd.DataFrame, n: pd.Series, total: float, searched: tuple[dict[Level, float], set[Level]], kpi: Kpi
+) -> npt.NDArray[np.bool_]:
+    """Say which groups are hidden: by their mark, by a level that is, or as they would tell what is left of a whole."""
+    shown, hidden = searched
     groups = [_levels(row) for row in table.to_dict("records")]
     is_hidden = (~_shown(table)).to_numpy() | [any(level in hidden for level in levels) for levels in groups]
-    total = float((_n(table) / _n(table, "share")).max())
-    sizes = dict(zip(groups, _n(table), strict=True))
+    sizes = dict(zip(groups, n, strict=True))
     while True:
         known: dict[Levels, float] = {frozenset(): total} | {frozenset([level]): n for level, n in shown.items()}
         known |= {levels: sizes[levels] for levels, out in zip(groups, is_hidden, strict=True) if not out}
         told = _tells_rest(known, [levels for levels, out in zip(groups, is_hidden, strict=True) if not out], kpi)
         if told is None:
-            return _hide(table, is_hidden)
-        is_hidden[groups.index(told)] = True
+            return is_hidden
+        is_hidden |= np.array([levels == told for levels in groups])
 
 
-Level = tuple[str, Hashable]
-Levels = frozenset[Level]
-
-
-def _searched(published: Published, kpi_id: str, months: int) -> tuple[dict[Level, float], set[Level]]:
-    """Return what the estimates tell of levels over the periods searched: the bases of some, and the hidden ones."""
-    rows = published.window(months)
+def _searched(published: Published, rows: pd.DataFrame, kpi_id: str) -> tuple[dict[Level, float], set[Level]]:
+    """Return what the estimates of the periods searched tell of levels: the bases of some, and the hidden ones."""
     rows = rows[(rows["kpi"] == kpi_id) & rows["segment"].isin(list(published.segments))]
     rows = rows.assign(column=rows["segment"].map({name: each.column for name, each in published.segments.items()}))
     is_hidden = rows["suppressed"] != SHOWN
@@ -279,3 +314,22 @@ def _tells_rest(known: Mapping[Levels, float], shown: list[Levels], kpi: Kpi) ->
         if out and _is_small(left, kpi.minimum_base.suppress):
             return min(out, key=lambda each: (known[each], sorted(map(repr, each))))
     return None
+
+
+# --- actions -------------------------------------------------------------------------------------
+
+
+def _actions(table: pd.DataFrame, published: Published) -> pd.DataFrame:
+    """Hide what the estimates hide in any period compared, and groups that leave few of a level or of all."""
+    kpi = published.kpis[table["kpi"].iloc[0]]
+    tells = np.zeros(len(table), dtype=bool)
+    for when in ("before", "after"):
+        judged = table[table[f"rest_n_{when}"].notna()]
+        for (first, last), rows in judged.groupby([f"{when}_first", f"{when}_last"]):
+            estimates = published.estimates[published.estimates["period"].between(str(first), str(last))]
+            totals = estimates[(estimates["kpi"] == kpi.id) & (estimates["segment"] == TOTAL)]
+            total = float(totals["n"].astype(float).sum(skipna=False))
+            told = _told(rows, _n(rows, f"n_{when}"), total, _searched(published, estimates, kpi.id), kpi)
+            tells[table.index.get_indexer(rows.index[told])] = True
+    hidden = _hide(table, tells)
+    return hidden.assign(low_base=hidden["low_base"] & _shown(hidden))

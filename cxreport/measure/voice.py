@@ -218,6 +218,15 @@ def found_themes(texts: pd.Series, n: int, seed: int = 0) -> pd.DataFrame:
     return rows.assign(theme=rows.index + 1, share=rows["n"] / len(folded))[columns]
 
 
+def words(text: str) -> list[str]:
+    """Return the words of a text in lower case, without digits and single letters.
+
+    >>> words("My BILL was wrong: 2x!")
+    ['my', 'bill', 'was', 'wrong']
+    """
+    return _LETTERS.findall(_fold(text).casefold())
+
+
 def _strongest(loadings: Array) -> npt.NDArray[np.intp]:
     """Return the places of the heaviest words; ties in the order of the alphabet."""
     order = np.argsort(-loadings, kind="stable")[:_WORDS_PER_THEME]

@@ -48,7 +48,8 @@ def write(project: Project) -> Write:
     """Write accepted rows of the sample dataset: month, table, rows (absent columns are null)."""
 
     def write_rows(month: str, table: str, rows: pd.DataFrame) -> None:
-        schema = TABLES[table].schema().append(pa.field("period", TEXT))
+        segments = tuple(map(str, rows)) if table == "actions" else ()
+        schema = TABLES[table].schema(segments).append(pa.field("period", TEXT))
         path = project.accepted("sample", Period.parse(month)) / f"{table}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         filled = rows.assign(period=month)

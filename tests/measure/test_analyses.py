@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -242,6 +243,59 @@ def test_few_responses_make_drivers_look_back(project, report, month):
     found = made(project, report(drivers={"kpi": "nps", "metrics": ["effort", "emotion"]}))
     assert found["drivers"]["n"].unique().tolist() == [360]
     assert "answers from 2026-07 to 2026-09" in outcome(found, "drivers")[1]
+
+
+def test_quotes_come_from_shown_themes_and_groups(project, report, month):
+    """Themes are quoted in their customers' words; comments of a level that the estimates hide are not."""
+    secret = "Only somebody of the smallest group could write of the blue zebra"
+    usual = np.where(np.arange(N) % 2, "The bill is wrong again, and I am angry", "It was fine")
+    month(comment=np.where(np.arange(N) < 5, secret, usual))
+    path = project.accepted("sample", SEPTEMBER) / "responses.parquet"
+    responses = pq.read_table(path).to_pandas()
+    responses.loc[responses["comment"] == secret, "channel"] = "letter"
+    pq.write_table(pa.Table.from_pandas(responses, pq.read_schema(path), preserve_index=False), path)
+    wanted = report(themes={"kpi": "csat", "dictionary": {"bill": ["bills?"], "zebra": ["zebra", "bill"]}})
+    found = measured(project, wanted)
+    assert found["quotes"]["quote"].tolist() == ["The bill is wrong again, and I am angry"]
+    assert secret not in found["quotes"].to_string()
+    silent = report(themes={"kpi": "csat", "dictionary": {"bill": ["bills?"]}, "quotes": 0})
+    assert made(project, silent)["quotes"].empty
+
+
+def test_new_topic_is_found_in_surveys_that_ask_in_both_times(project, report, month):
+    """A word that spreads is news; a survey that is new is not."""
+    month("2026-08", comment="It was fine")
+    spoken = np.where(np.arange(N) % 10 == 0, "Since the firmware it was fine", "It was fine")
+    month(comment=spoken, survey=np.where(np.arange(N) < 300, "customer survey", "interviews"))
+    wanted = report(themes={"kpi": "csat", "dictionary": {"bill": ["bills?"]}})
+    assert outcome(made(project, wanted), "topics")[0] == IMPOSSIBLE
+    month("2026-08", comment="It was fine", survey="customer survey")
+    found = made(project, wanted)
+    assert found["topics"]["topic"].tolist() == ["firmware"]
+    assert found["topics"]["n"].tolist() == [30]
+    assert outcome(found, "topics")[0] == DONE
+
+
+def test_texts_without_a_score_are_counted_by_source(project, report, month):
+    """Interviews come as responses without answers: they are counted with what they speak of, unless few do."""
+    month(survey="customer survey")
+    path = project.accepted("sample", SEPTEMBER) / "responses.parquet"
+    responses = pq.read_table(path).to_pandas()
+    texts = ["The bill is hard to read"] * 20 + ["All is well"] * 15 + ["I waited long"] * 3
+    interviews = responses.head(38).assign(
+        response_id=[f"i{i}" for i in range(38)], survey="interviews", comment=texts, customer_id=None
+    )
+    whole = pd.concat([responses, interviews])
+    pq.write_table(pa.Table.from_pandas(whole, pq.read_schema(path), preserve_index=False), path)
+    dictionary = {"bill": ["bills?"], "waiting": ["waited"], "zebra": ["zebra"]}
+    found = made(project, report(themes={"kpi": "csat", "dictionary": dictionary}))
+    rows = found["texts"].fillna({"theme": "all"}).set_index("theme")
+    assert set(rows["source"]) == {"interviews"}
+    assert rows.loc[["all", "bill", "zebra"], "n"].tolist() == [38, 20, 0]
+    assert rows.loc["waiting", "suppressed"] == "small base"
+    assert pd.isna(rows.loc["waiting", "n"])
+    # The comments with a score are no fewer and no more for it.
+    assert found["themes"].set_index("theme").loc["bill", ["n", "n_without"]].sum() == N
 
 
 def test_themes_tell_which_comments_score_low(project, report, month):

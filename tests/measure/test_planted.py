@@ -25,6 +25,7 @@ ASKED = {
     "subgroups": {"kpi": "nps", "attributes": ["region", "plan", "channel", "language"]},
     "churn": {"horizon_days": 90, "window_days": 90},
     "link": {"kpi": "nps", "months_ago": 6},
+    "actions": {},
 }
 
 
@@ -53,7 +54,7 @@ class Measured:
             "nps by channel": bool(apart["nps"]),
             "csat by plan": bool(apart["csat"]),
             "link": bool(pair["p_value"].lt(0.05).any()),
-            **{name: self.status(name) == "done" for name in ("drivers", "subgroups", "journey", "churn")},
+            **{name: self.status(name) == "done" for name in ("drivers", "subgroups", "journey", "churn", "actions")},
         }
 
 
@@ -161,13 +162,27 @@ def test_detractors_leave_more_often(halden):
     assert left["detractor"] / left["promoter"] > 1.4
 
 
+def test_only_the_action_that_works_is_said_to_work(halden):
+    """One touchpoint improved by what was planted; the others did not, or cannot be judged, one as it is too new."""
+    found = halden.found["actions"]
+    assert found.loc[found["verdict"].isin(["improved", "worsened"]), "level"].tolist() == [PLANTED.improved]
+    worked = found[found["level"] == PLANTED.improved].iloc[0]
+    assert worked["ci_low"] < PLANTED.improvement_points / 100 < worked["ci_high"]
+    assert worked["ci_low"] > 0.05
+    assert not worked["moved_before"]
+    assert found["verdict"].value_counts().to_dict() == {"improved": 1, "no detectable change": 3, "too early": 1}
+    hidden = found[found["suppressed"] != "no"]
+    assert hidden["level"].tolist() == [PLANTED.rare_language]
+    assert hidden[["n_before", "n_after", "effect", "verdict"]].isna().all(axis=None)
+
+
 # --- what is not there is not found --------------------------------------------------------------
 
 
 def test_placebo_company_has_no_more_findings_than_stated(placebo):
-    """Of nine families of tests at an error of 5 %, one or two may find something in a company without secrets."""
+    """Of ten families of tests at an error of 5 %, one or two may find something in a company without secrets."""
     found = [name for name, is_found in placebo.false_findings().items() if is_found]
-    assert len(found) <= binom.ppf(0.99, 9, 0.05), found
+    assert len(found) <= binom.ppf(0.99, 10, 0.05), found
     assert placebo.calls.exists() == ("churn" in found)
 
 

@@ -138,6 +138,52 @@ def test_crossing_leaves_no_few_of_its_level(published):
     assert found.loc[2, "share"] is None
 
 
+def actions(*groups: tuple[str, str | None, int, int]) -> pd.DataFrame:
+    """Return judged actions by touchpoint and region, each on so many of 300 answers before and 300 after."""
+    names = ["level", "other_level", "n_before", "n_after"]
+    table = pd.DataFrame(groups, columns=names).assign(kpi="csat", column="touchpoint", effect=0.1, verdict="improved")
+    table["other_column"] = np.where(table["other_level"].isna(), None, "region")
+    for when, period in (("before", "2026-05"), ("after", "2026-07")):
+        table = table.assign(
+            **{f"rest_n_{when}": 300 - table[f"n_{when}"], f"{when}_first": period, f"{when}_last": period}
+        )
+    return table.assign(suppressed=SHOWN, low_base=False)
+
+
+@pytest.fixture
+def at_touchpoints(published) -> Published:
+    """Estimates of the periods that actions compare: three touchpoints, of which one is hidden in one of them."""
+    rows = [
+        ("csat", period, segment, level, n, SHOWN if n else SMALL)
+        for period, bill in (("2026-05", 40), ("2026-07", None))
+        for segment, level, n in [("all", "all", 300), ("touchpoint", "Visit", 100), ("touchpoint", "Bill", bill)]
+    ]
+    names = ["kpi", "period", "segment", "level", "n", "suppressed"]
+    segments = {"touchpoint": Segment(id="touchpoint", title="Touchpoint", column="touchpoint")}
+    return published._replace(estimates=pd.DataFrame(rows, columns=names).assign(question=""), segments=segments)
+
+
+def test_action_at_a_level_that_is_hidden_before_or_after_is_hidden(at_touchpoints):
+    """Bills are hidden after the action, so that even the months before it are not told."""
+    found = protect(at_touchpoints, actions=actions(("Bill", None, 40, 40), ("Visit", None, 100, 100)))["actions"]
+    assert found["suppressed"].tolist() == [COMPLEMENTARY, SHOWN]
+    assert found.loc[0, ["n_before", "n_after", "effect", "verdict"]].isna().all()
+    assert found.loc[1, "effect"] == 0.1
+
+
+@pytest.mark.parametrize(("n_after", "mark"), [(95, COMPLEMENTARY), (90, SHOWN), (100, SHOWN)])
+def test_action_for_a_part_of_a_touchpoint_leaves_no_few_of_it(at_touchpoints, n_after, mark):
+    """Beside 100 visits, 95 of the north tell of five of other regions."""
+    found = protect(at_touchpoints, actions=actions(("Visit", "north", 60, n_after)))["actions"]
+    assert found["suppressed"].tolist() == [mark]
+
+
+def test_actions_for_parts_leave_no_few_together(at_touchpoints):
+    """Sixty and thirty-five of 100 visits leave five: the smaller part is hidden."""
+    parts = actions(("Visit", "north", 60, 60), ("Visit", "south", 20, 35))
+    assert protect(at_touchpoints, actions=parts)["actions"]["suppressed"].tolist() == [SHOWN, COMPLEMENTARY]
+
+
 def test_tables_without_rows_stay(published):
     """Nothing to hide is no error."""
     empty = {"personas": pd.DataFrame(columns=["persona", "n", "share", "suppressed"]), "subgroups": subgroups()}
@@ -152,3 +198,33 @@ def test_small_cohort_takes_the_next_smallest():
     assert table["suppressed"].tolist() == [SHOWN, SMALL, COMPLEMENTARY]
     assert table[["n", "at_risk", "survival"]].iloc[1:].isna().all(axis=None)
     assert table["n"].iloc[0] == 40
+
+
+def comments_tables(n_topic: int, mark: str = SHOWN) -> dict[str, pd.DataFrame]:
+    topics = {"kind": ["theme", "term"], "topic": ["price", "firmware"], "n": [n_topic, n_topic]}
+    quotes = {"theme": ["price", "price"], "place": [1, 2], "quote": ["Too dear", "Cheap"], "is_good": [False, True]}
+    return {
+        "themes": themes(40, 160, 40).assign(suppressed=mark),
+        "quotes": pd.DataFrame(quotes).assign(language="en"),
+        "topics": pd.DataFrame(topics).assign(share=0.2),
+    }
+
+
+@pytest.mark.parametrize(("mark", "quotes"), [(SHOWN, 2), (COMPLEMENTARY, 0), (SMALL, 0)])
+def test_hidden_themes_are_not_quoted(published, mark, quotes):
+    """Quotes go with their theme."""
+    assert len(protect(published, **comments_tables(60, mark))["quotes"]) == quotes
+
+
+def test_themes_hidden_side_by_side_are_not_quoted(published):
+    """Where all themes are hidden because few answers lack a comment, no quote is left."""
+    tables = comments_tables(60) | {"themes": themes(40, 155, 40)}
+    assert protect(published, **tables)["quotes"].empty
+
+
+@pytest.mark.parametrize(("n", "topics"), [(40, 2), (43, 1), (49, 1), (31, 1), (50, 2), (30, 2)])
+def test_topic_does_not_tell_of_few_comments_without_a_score(published, n, topics):
+    """A theme among the topics goes where it counts a few more or fewer than its scored comments; a word stays."""
+    found = protect(published, **comments_tables(n))["topics"]
+    assert len(found) == topics
+    assert "firmware" in set(found["topic"])

@@ -13,7 +13,7 @@ import pandas as pd
 from cxreport.config import Analyses, Project, Report, load_dataset, load_kpis, load_segments
 from cxreport.engine import load_engine, open_engine, read_table, write_table
 from cxreport.errors import UsageError
-from cxreport.measure.analyses import customers, journeys, over_time, scores, worth
+from cxreport.measure.analyses import comments, customers, improvements, journeys, over_time, scores, worth
 from cxreport.measure.analyses.company import DONE, IMPOSSIBLE, NOTHING, Company, Found
 from cxreport.measure.analyses.definitions import check_analyses
 from cxreport.measure.frames import open_facts
@@ -24,6 +24,10 @@ from cxreport.schema import ANALYSES, LISTS
 __all__ = ["DONE", "IMPOSSIBLE", "NOTHING", "Company", "analyse", "check_analyses", "make_analyses", "read_analyses"]
 
 _LISTS = "lists"
+# What follows from the estimates, which are protected for all audiences together. Other analyses count answers and
+# customers: those of one audience could be worked out as what the others leave of all.
+_OF_ESTIMATES = {"series", "consistency"}
+_ONLY_OF_ALL = "made for all groups together, because parts of it would tell on small groups"
 
 
 def analyse(project: Project, report: Report, period: Period, estimates: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -53,23 +57,29 @@ def analyse(project: Project, report: Report, period: Period, estimates: pd.Data
 
 def make_analyses(company: Company) -> None:
     """Make the analyses of a report whose definitions are checked, and write their tables and lists."""
-    found = {name: _made(make, company) for name, make in _named(company.report.analyses).items()}
+    found = {name: _made(name, make, company) for name, make in _named(company.report.analyses).items()}
     said = pd.DataFrame(
         [(name, each.status, each.note) for name, each in found.items()], columns=["analysis", "status", "note"]
     )
     tables = {"analyses": said} | {name: table for each in found.values() for name, table in each.tables.items()}
     lists = {name: table for each in found.values() for name, table in each.lists.items()}
     published = Published(company.estimates, company.report, company.kpis, company.segments, company.period)
-    _write(protect_tables(tables, published), lists, company.project.measured(company.report.id, company.period))
+    _write(protect_tables(tables, published), lists, _folder(company))
 
 
-def read_analyses(project: Project, report: str, period: Period) -> dict[str, pd.DataFrame]:
+def read_analyses(project: Project, report: str, period: Period, audience: str = "") -> dict[str, pd.DataFrame]:
     """Read the tables of the analyses of a measured period; those that were not made are not there."""
-    folder = project.measured(report, period)
+    folder = project.measured(report, period, audience)
     return {name: read_table(path) for name in ANALYSES if (path := folder / f"{name}.parquet").is_file()}
 
 
-def _made(make: Callable[[Company], Found], company: Company) -> Found:
+def _folder(company: Company) -> Path:
+    return company.project.measured(company.report.id, company.period, company.audience)
+
+
+def _made(name: str, make: Callable[[Company], Found], company: Company) -> Found:
+    if company.audience and name not in _OF_ESTIMATES:
+        return Found({}, IMPOSSIBLE, _ONLY_OF_ALL)
     try:
         return make(company)
     except UsageError as error:
@@ -100,6 +110,9 @@ def _named(analyses: Analyses) -> dict[str, Callable[[Company], Found]]:
         "personas": (customers.make_personas, analyses.personas),
         "churn": (customers.make_churn, analyses.churn),
         "link": (worth.make_link, analyses.link),
-        "themes": (scores.make_themes, analyses.themes),
+        "themes": (comments.make_themes, analyses.themes),
+        "actions": (improvements.make_actions, analyses.actions),
+        "topics": (comments.make_topics, analyses.themes),
+        "texts": (comments.make_texts, analyses.themes),
     }
     return {name: partial(make, settings=asked) for name, (make, asked) in made.items() if asked is not None}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import narwhals as nw
 import pandas as pd
@@ -52,6 +52,7 @@ class Company:
     estimates: pd.DataFrame
     engine: Engine
     facts: Mapping[FactName, Frame]
+    audience: str = ""  # the id of the one whose estimates they are; empty for everybody
 
     @property
     def months(self) -> list[Period]:
@@ -79,12 +80,13 @@ class Company:
         chosen = _matching(self.answers(months), kpi).filter(~nw.col("score").is_null())
         return collected(chosen.select(*wanted))
 
-    def rows(self, table: TableName, columns: Sequence[str], since: pd.Timestamp | None = None) -> pd.DataFrame:
-        """Return columns of a canonical table, dated from an instant on and before the period's end.
+    def rows(self, table: TableName, columns: Sequence[str] = (), since: pd.Timestamp | None = None) -> pd.DataFrame:
+        """Return columns of a canonical table, all where none is named, from an instant on, up to the period's end.
 
         Raises `UsageError` where nothing of the table was accepted.
         """
-        return collected(self._scan(table, since).select(*columns))
+        found = self._scan(table, since)
+        return collected(found.select(*columns) if columns else found)
 
     def rows_if_any(self, table: TableName, columns: Sequence[str], since: pd.Timestamp | None = None) -> pd.DataFrame:
         """Return what `rows` does, or a frame without rows."""
@@ -189,3 +191,8 @@ def shown_or_hidden(company: Company, kpi: Kpi) -> dict[tuple[str, str], str]:
 
 def hidden_levels(company: Company, kpi: Kpi) -> set[tuple[str, str]]:
     return {cell for cell, mark in shown_or_hidden(company, kpi).items() if mark != SHOWN}
+
+
+def classes(kpi: Kpi) -> dict[str, Any]:
+    """Return what estimators need to know of a KPI's scores."""
+    return {"kind": kpi.type, "top": kpi.top, "bottom": kpi.bottom}

@@ -72,7 +72,14 @@ def check_analyses(project: Project, report: Report) -> None:
 
 
 def _kpis_of(analyses: Analyses) -> list[str]:
-    settings = (analyses.drivers, analyses.journey, analyses.subgroups, analyses.link, analyses.themes)
+    settings = (
+        analyses.drivers,
+        analyses.journey,
+        analyses.subgroups,
+        analyses.link,
+        analyses.themes,
+        analyses.actions,
+    )
     return list(dict.fromkeys([*(each.kpi for each in settings if each), *analyses.consistency]))
 
 
@@ -80,7 +87,7 @@ def _unscored(analyses: Analyses, kpis: dict[str, Kpi]) -> list[str]:
     """Say which analyses name a KPI that is no net, share or mean of one score per answer."""
     asked = {
         name: settings.kpi
-        for name in ("drivers", "journey", "subgroups", "link", "themes")
+        for name in ("drivers", "journey", "subgroups", "link", "themes", "actions")
         if (settings := getattr(analyses, name))
     }
     return [

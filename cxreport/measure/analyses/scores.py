@@ -1,7 +1,6 @@
-"""What moves a score: drivers, groups of customers that differ, and themes of comments."""
+"""What moves a score: its drivers, and groups of customers that differ."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -11,10 +10,7 @@ from cxreport.config import (
     Drivers,
     Kpi,
     Subgroups,
-    Themes,
 )
-from cxreport.errors import UsageError
-from cxreport.measure import voice
 from cxreport.measure.analyses.company import (
     DONE,
     IMPOSSIBLE,
@@ -22,16 +18,16 @@ from cxreport.measure.analyses.company import (
     SCALE,
     Company,
     Found,
+    classes,
     collected,
     hidden_levels,
     periods_read,
     without_hidden,
 )
-from cxreport.measure.disclosure import COMPLEMENTARY, SHOWN, SMALL
+from cxreport.measure.disclosure import COMPLEMENTARY, SHOWN
 from cxreport.measure.discover import CONFIRMED, find_subgroups, members
 from cxreport.measure.drivers import NONE_DETECTABLE, key_drivers
 from cxreport.measure.kpis import joined
-from cxreport.schema import ANALYSES
 
 # Fewer complete responses than these make drivers look back over three months.
 _RESPONSES_FOR_DRIVERS = 300
@@ -101,7 +97,7 @@ def make_subgroups(company: Company, settings: Subgroups) -> Found:
         answers,
         "score",
         settings.attributes,
-        **_classes(kpi),
+        **classes(kpi),
         customer="who",
         confidence=company.confidence,
         depth=settings.depth,
@@ -133,40 +129,3 @@ _SUBGROUP_FIGURES = [
     *("n", "share", "n_held_back", "value", "rest_value", "difference", "ci_low", "ci_high", "p_value", "q_value"),
     *("discovery_p_value", "discovery_q_value", "direction", "status"),
 ]
-
-
-def _classes(kpi: Kpi) -> dict[str, Any]:
-    return {"kind": kpi.type, "top": kpi.top, "bottom": kpi.bottom}
-
-
-def make_themes(company: Company, settings: Themes) -> Found:
-    kpi = company.kpis[settings.kpi]
-    since = pd.Timestamp(company.period.bounds(company.dataset.time_zone)[0])
-    written = company.rows("responses", ["response_id", "customer_id", "language", "comment"], since)
-    scores = company.scores(kpi, ["response_id"])
-    comments = written[written["comment"].fillna("").str.strip() != ""].merge(scores, on="response_id")
-    comments = comments.sort_values(["response_id", "question"], ignore_index=True)
-    comments["who"] = comments["customer_id"].fillna(comments["response_id"])
-    if len(comments) < kpi.minimum_base.suppress:
-        raise UsageError(
-            found=f"fewer than {kpi.minimum_base.suppress} comments with a score of `{kpi.id}`",
-            expected=f"at least {kpi.minimum_base.suppress}",
-            do="choose a KPI that is asked beside the comment",
-        )
-    flags = voice.themes(comments["comment"], settings.dictionary)
-    impact = voice.theme_impact(comments, "score", flags, **_classes(kpi), confidence=company.confidence, cluster="who")
-    feeling = voice.sentiment(comments["comment"], language=comments["language"].fillna(""))
-    felt = [feeling[flags[theme]] for theme in impact["theme"]]
-    table = impact.assign(
-        kpi=kpi.id, sentiment=[each.mean() for each in felt], n_sentiment=[each.count() for each in felt]
-    )
-    is_small = table[["n", "n_without"]].min(axis=1) < kpi.minimum_base.suppress
-    table["suppressed"] = table["suppressed"].mask(is_small, SMALL)
-    table["sentiment"] = table["sentiment"].mask(table["n_sentiment"] < kpi.minimum_base.suppress)
-    figures = [
-        name for name in ANALYSES["themes"].names if name not in {"kpi", "theme", "suppressed", "note", "method"}
-    ]
-    masked = without_hidden(table, figures)
-    some = masked["q_value"].lt(1 - company.confidence).any()
-    note = f"{len(comments):,} comments with a score; association, not cause"
-    return Found({"themes": masked}, DONE if some else NOTHING, note)
