@@ -21,7 +21,7 @@ class Card:
     value: str
     interval: str
     changes: tuple[tuple[str, str], ...]  # how it looks (worse, better, same), what it says
-    goals: tuple[tuple[str, str], ...]  # likewise, for target and benchmark
+    goals: tuple[tuple[str, str], ...]  # likewise, for target, benchmark and all others
     base: str
 
     @classmethod
@@ -34,6 +34,8 @@ class Card:
         goals = (
             (_target_look(figure), tables.target_text(figure, kpi)),
             ("same", tables.benchmark_text(pack, figure, kpi)),
+            ("same", tables.everybody_text(pack, figure, kpi)),
+            ("same", tables.audience_place_text(pack, figure)),
         )
         return cls(
             name=kpi.short,
@@ -101,24 +103,26 @@ def _typst_card(card: Card) -> str:
 
 def _changes(pack: Pack, figure: Figure, kpi: ShownKpi) -> Iterator[tuple[str, str]]:
     """Yield the change since the period before and since a year ago, in one line where the same is said of both."""
-    month, year = tables.change_text(figure, kpi), tables.change_text(figure, kpi, year=True)
-    kind = pack.report.period_kind
-    if month == year or kind == "year":
-        both = f" in a {kind}" if kind == "year" else f" in a {kind} or a year"
-        yield _look(kpi, figure.verdict), _said(month, both)
+    kind, told = pack.report.period_kind, tables.change_text(figure, kpi)
+    if kind == "year" or told == tables.change_text(figure, kpi, year=True):
+        yield _look(kpi, figure.verdict), _said(figure, kpi, kind if kind == "year" else f"{kind}_or_year")
         return
-    yield _look(kpi, figure.verdict), _said(month, f" in a {kind}")
-    yield _look(kpi, figure.year_verdict), _said(year, " in a year")
+    yield _look(kpi, figure.verdict), _said(figure, kpi, kind)
+    yield _look(kpi, figure.year_verdict), _said(figure, kpi, "year", year=True)
 
 
-def _said(change: str, span: str) -> str:
-    if change.startswith("too few "):
-        return f"{_opened(change)} to compare"
-    if change == tables.NOT_COMPARABLE:
-        return _opened(change)
-    if change == tables.NO_EARLIER_FIGURE:
-        return f"No figure{span.replace(' in', '')} ago".replace(" or a", " or")
-    return f"{_opened(change)}{span}"
+def _said(figure: Figure, kpi: ShownKpi, span: str, *, year: bool = False) -> str:
+    """Return a change with the time that it spans."""
+    change = tables.change_text(figure, kpi, year=year)
+    match tables.happened(figure, year=year):
+        case "no_earlier":
+            return kpi.words(f"cards.no_figure.{span}")
+        case "not_comparable":
+            return _opened(change)
+        case "too_few":
+            return _opened(kpi.words("cards.too_few", change=change))
+        case _:
+            return _opened(kpi.words(f"cards.change.{span}", change=change))
 
 
 def _opened(text: str) -> str:

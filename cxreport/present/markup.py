@@ -57,6 +57,19 @@ class Picture:
         return {"image/svg+xml": self.svg}, {"cxreport": {name: text for name, text in told.items() if text}}
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """Charts that a cell shows one after the other, each with its own words."""
+
+    pictures: tuple[Picture, ...]
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display  # here: only kernels have it
+
+        for picture in self.pictures:
+            display(picture)  # type: ignore[no-untyped-call]
+
+
 def one_line(text: object) -> str:
     """Return text on one line, without control characters and marks that turn the direction of reading."""
     joined = " ".join(str(text).split())

@@ -2,34 +2,63 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, Self
 
 import pandas as pd
+from pydantic import Field, InstanceOf
 
-from cxreport.config import Dataset, Kpi, Project, Report, Segment, load_dataset, load_kpis, load_report, load_segments
+from cxreport.config import (
+    ESTIMATES_FILE,
+    Dataset,
+    Kpi,
+    Project,
+    Report,
+    Segment,
+    load_dataset,
+    load_kpis,
+    load_report,
+    load_segments,
+)
 from cxreport.engine import read_table
 from cxreport.errors import UsageError, nearest
+from cxreport.measure import read_analyses
+from cxreport.measure.audiences import Audience, read_audience
 from cxreport.measure.benchmarks import last_day_of, read_benchmarks
 from cxreport.periods import Period
+from cxreport.present.words import Words
 from cxreport.sources import question_titles
 from cxreport.validate import Verdict, read_verdict, require_publishable
 
 ALL = "all"
 _COUNTS = {"n", "n_top", "n_bottom"}
+# What a KPI's definition says to readers.
+_TOLD = ("title", "short", "answers", "area", "numerator", "denominator", "owner", "checker")
 
 
 class ShownKpi(Kpi):
-    """A KPI with the currency (ISO 4217) of its dataset's amounts; empty where the dataset states none."""
+    """A KPI as a report shows it.
+
+    Attributes
+    ----------
+    currency
+        ISO 4217, of its dataset's amounts; empty where the dataset states none.
+    words
+        The words of the report's language, in which its texts stand.
+    """
 
     currency: str
+    words: InstanceOf[Words] = Field(repr=False)
 
     @classmethod
-    def of(cls, kpi: Kpi, currency: str) -> Self:
-        """Return a KPI as a report shows it."""
-        return cls(**kpi.model_dump(exclude_unset=True), currency=currency)
+    def of(cls, kpi: Kpi, currency: str, words: Words) -> Self:
+        """Return a KPI with its texts in the words of a language."""
+        content = kpi.model_dump(exclude_unset=True)
+        told = {name: words.text(text) for name in _TOLD if isinstance(text := content.get(name), str)}
+        left_out = [words.text(text) for text in kpi.exclusions]
+        return cls(**content | told | {"exclusions": left_out}, currency=currency, words=words)
 
 
 @dataclass(frozen=True)
@@ -137,6 +166,7 @@ class Pack:
     report: Report
     dataset: Dataset
     period: Period
+    words: Words
     kpis: dict[str, ShownKpi]
     segments: dict[str, Segment]
     estimates: pd.DataFrame = field(repr=False)
@@ -144,6 +174,8 @@ class Pack:
     verdict: Verdict = field(repr=False)
     question_titles: dict[str, str] = field(repr=False)
     benchmarks: pd.DataFrame = field(repr=False)
+    audience: Audience | None = None  # whose figures these are; none where they are everybody's
+    whole: pd.DataFrame | None = field(default=None, repr=False)  # everybody's estimates, beside an audience's
 
     @property
     def leading(self) -> ShownKpi:
@@ -153,7 +185,8 @@ class Pack:
     @property
     def confidence(self) -> str:
         """The confidence of the intervals, e.g. `95%`."""
-        return f"{100 * self.report.confidence:g}%"
+        digits = len(f"{100 * self.report.confidence:g}".partition(".")[2])
+        return self.words.percent(self.report.confidence, digits)
 
     @property
     def as_of(self) -> date:
@@ -174,7 +207,7 @@ class Pack:
         held = [name.partition("_")[2] for name in self.report.present]
         home = "method" if "method" in held else held[0]
         return [
-            footnote
+            self.words.text(footnote)
             for concerned, footnotes in self.verdict.pages.items()
             if page == (concerned if concerned in held else home)
             for footnote in footnotes
@@ -198,6 +231,10 @@ class Pack:
         """Return a KPI's figure of the reported period over all answers; `None` when it was not measured."""
         return next((figure for figure in self.figures(kpi) if figure.question is None), None)
 
+    def everybody(self, kpi: str) -> Figure | None:
+        """Return the figure of everybody beside an audience's; `None` in everybody's own pack."""
+        return self._everybody.get(kpi)
+
     def history(self, kpi: str) -> list[Figure]:
         """Return a KPI's totals, oldest first, up to the reported period."""
         return self._totals.get(kpi, [])
@@ -213,8 +250,8 @@ class Pack:
     def level_label(self, segment: str, level: str) -> str:
         """Return what readers see for a stored level; plain text, not yet escaped."""
         if segment == ALL:
-            return "All"
-        return self.segments[segment].labels.get(level, level)
+            return self.audience.title if self.audience else self.words("tables.all")
+        return self.segments[segment].labels.get(level) or self.words.text(level)
 
     def place(self, segment: str, level: str) -> tuple[int, bool, str]:
         """Return what levels sort by: the order of the labels, then the alphabet, and last what stands in brackets."""
@@ -223,8 +260,7 @@ class Pack:
 
     def segment_name(self, segment: str) -> str:
         """Return a segment's title as it stands inside a sentence; plain text, not yet escaped."""
-        title = self.segments[segment].title
-        return title[:1].lower() + title[1:]
+        return self.words.inside(self.segments[segment].title)
 
     def group_label(self, figure: Figure) -> str:
         """Return what readers call a figure's group, with its question if it has one; plain text, not yet escaped."""
@@ -233,7 +269,7 @@ class Pack:
 
     def question_title(self, question: str) -> str:
         """Return what readers see for a question; plain text, not yet escaped."""
-        return self.question_titles.get(question, question)
+        return self.question_titles.get(question) or self.words.text(question)
 
     @property
     def areas(self) -> dict[str, list[ShownKpi]]:
@@ -257,7 +293,17 @@ class Pack:
         entry = self.benchmarks.loc[benchmark]
         last_day, valid_until = last_day_of(str(entry["period"])), str(entry["valid_until"])
         is_valid = valid_until != "" and date.fromisoformat(valid_until) >= self.period.end
-        return (str(last_day.year) if last_day else "undated") + ("" if is_valid else ", out of date")
+        year = str(last_day.year) if last_day else self.words("pack.undated")
+        return year if is_valid else self.words("pack.out_of_date", year=year)
+
+    @cached_property
+    def analyses(self) -> dict[str, pd.DataFrame]:
+        """The tables of the analyses of the reported period, by name; those that were not made are not there."""
+        return read_analyses(self.project, self.report.id, self.period, self.audience.id if self.audience else "")
+
+    def analysed(self, table: str) -> list[dict[str, Any]]:
+        """Return the rows of a table of the analyses, `None` for what is missing; none where it was not made."""
+        return list(_records(self.analyses[table])) if table in self.analyses else []
 
     @cached_property
     def _figures(self) -> dict[tuple[str, str], list[Figure]]:
@@ -282,6 +328,13 @@ class Pack:
                 found.setdefault(figure.kpi, []).append(figure)
         return found
 
+    @cached_property
+    def _everybody(self) -> dict[str, Figure]:
+        if self.whole is None:
+            return {}
+        now = self.whole[(self.whole["segment"] == ALL) & (self.whole["period"] == self.period.id)]
+        return {row["kpi"]: Figure(**row) for row in _records(now[now["question"].isna()])}
+
     def _mix(self, segment: str) -> list[MixRow]:
         mix = self.mix
         chosen = (mix["kpi"] == self.leading.id) & (mix["segment"] == segment) & (mix["period"] == self.period.id)
@@ -289,8 +342,8 @@ class Pack:
         return sorted(found, key=lambda row: self.place(segment, row.level))
 
 
-def open_pack(report: str, period: str = "", root: str = "") -> Pack:
-    """Open the measured figures of a report for one period.
+def open_pack(report: str, period: str = "", root: str = "", audience: str = "") -> Pack:
+    """Open the measured figures of a report for one period, and for one audience.
 
     Parameters
     ----------
@@ -300,6 +353,8 @@ def open_pack(report: str, period: str = "", root: str = "") -> Pack:
         ISO period; empty for the newest one measured.
     root
         The project's folder; empty to look for it from here upwards.
+    audience
+        Id of an audience that the period was measured for; empty for everybody.
 
     Raises `UsageError` when nothing is measured for them, `DefinitionError` for a wrong definition, `GateError` when
     the verdict on the data is to stop.
@@ -313,19 +368,32 @@ def open_pack(report: str, period: str = "", root: str = "") -> Pack:
         raise _not_measured(f"no {' and no '.join(missing)} of report `{report}` for {chosen.id}", report, chosen.id)
     dataset = load_dataset(project, definition.dataset)
     kpis = load_kpis(project, definition.kpis)
+    segments = load_segments(project, dict.fromkeys([*definition.segments, *definition.mix_segments]))
+    words = Words.open(project, definition.language)
+    reader = read_audience(project, report, chosen, audience) if audience else None
+    own = reader.narrow(definition, kpis, segments) if reader else definition
     return Pack(
         project=project,
-        report=definition,
+        report=own,
         dataset=dataset,
         period=chosen,
-        kpis={name: ShownKpi.of(kpi, dataset.currency) for name, kpi in kpis.items()},
-        segments=load_segments(project, dict.fromkeys([*definition.segments, *definition.mix_segments])),
-        estimates=read_table(folder / "estimates.parquet"),
-        mix=read_table(folder / "mix.parquet"),
+        words=words,
+        kpis={name: ShownKpi.of(kpis[name], dataset.currency, words) for name in own.kpis},
+        segments={name: _told(segments[name], words) for name in dict.fromkeys([*own.segments, *own.mix_segments])},
+        estimates=read_table(folder / audience / ESTIMATES_FILE),
+        mix=read_table(folder / audience / "mix.parquet"),
         verdict=require_publishable(read_verdict(project, dataset.id, chosen)),
-        question_titles=question_titles(project, dataset),
+        question_titles={name: words.text(title) for name, title in question_titles(project, dataset).items()},
         benchmarks=read_benchmarks(project),
+        audience=replace(reader, title=words.text(reader.title)) if reader else None,
+        whole=read_table(folder / ESTIMATES_FILE) if reader else None,
     )
+
+
+def _told(segment: Segment, words: Words) -> Segment:
+    """Return a segment with its texts in the words of a language."""
+    labels = {level: words.text(label) for level, label in segment.labels.items()}
+    return segment.model_copy(update={"title": words.text(segment.title), "labels": labels})
 
 
 def _newest(project: Project, report: Report) -> Period:

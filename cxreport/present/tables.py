@@ -5,17 +5,27 @@ Formats return plain text without any mark-up; whatever comes from data is escap
 
 import re
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
+from typing import Literal
 
 from cxreport.config import FactName
 from cxreport.present.markup import MOST_COLUMNS, Markdown, escape_markdown, pipe_table
 from cxreport.present.pack import ALL, Figure, MixRow, Pack, ShownKpi
+from cxreport.present.words import MINUS, Words, round_half_up
 
-MINUS = "\u2212"
-NO_FIGURE = "no figure"
-# Verdicts that are told in other words.
-COMPLETE, TOO_FEW, NO_EARLIER_FIGURE = "complete count: not tested", "too few answers", "no earlier figure"
-NOT_COMPARABLE = "cannot be compared"  # one of both figures has no interval or is hidden
+# What may be said of a change.
+Happened = Literal[
+    "rose",
+    "fell",
+    "unchanged",
+    "more",
+    "fewer",
+    "same_number",
+    "too_few",
+    "not_comparable",
+    "no_earlier",
+    "not_shown",
+]
 _HOUR, _DAY = 60, 24 * 60
 _COUNT = re.compile(r"^\d+")  # what opens a note
 _LEFT_OUT = " without an answer left out"
@@ -40,36 +50,26 @@ _LARGE_SUM, _SMALL_CHANGE = 100, 2
 # --- formats -------------------------------------------------------------------------------------
 
 
-def number(value: float, digits: int = 0, *, signed: bool = False) -> str:
-    """Return a number with thousands separators, halves rounded away from zero and a real minus sign.
-
-    >>> number(1234.5), number(-0.4), number(7.6, signed=True)
-    ('1,235', '0', '+8')
-    """
-    rounded = _rounded(Decimal(str(value)), digits)
-    sign = MINUS if rounded < 0 else "+" if signed and rounded > 0 else ""
-    return f"{sign}{abs(rounded):,}"
-
-
 def value_text(value: float | None, kpi: ShownKpi, digits: int | None = None) -> str:
     """Return a value in its unit: `22` points, `81%`, score `5.31`, `1 h 52 min`, `USD 12.40`, `1,234 cases`.
 
     Unless `digits` are given, shares near none or all of a base have one decimal, and sums from 100 on have none.
     """
+    words = kpi.words
     if value is None:
-        return NO_FIGURE
+        return words("tables.no_figure")
     digits = _usual_digits(value, kpi) if digits is None else digits
     match kpi.unit:
         case "points" | "score" | "times":
-            return number(value, digits)
+            return words.number(value, digits)
         case "percent":
-            return number(_percent(value), digits) + "%"
+            return words.percent(value, digits)
         case "minutes":
-            return duration(value, max(digits, 1))
+            return duration(value, words, max(digits, 1))
         case "money":
-            return _money(number(value, digits), kpi)
+            return _money(words.number(value, digits), kpi)
         case "cases":
-            return _counted(value, "cases")
+            return words("tables.counted.cases", value)
 
 
 def _usual_digits(value: float, kpi: ShownKpi) -> int:
@@ -89,55 +89,56 @@ def _usual_digits(value: float, kpi: ShownKpi) -> int:
 
 
 def _money(amount: str, kpi: ShownKpi) -> str:
-    return f"{kpi.currency} {amount}".strip()
+    return kpi.words("tables.money", currency=kpi.currency, amount=amount).strip()
 
 
-def _counted(n: float, rows: str) -> str:
-    """Return a number with what it counts, e.g. `1,234 cases`."""
-    text = number(n)
-    return f"{text} {rows[:-1] if text == '1' else rows}"
-
-
-def duration(minutes: float, digits: int = 1, *, signed: bool = False) -> str:
-    """Return minutes as a reader says them, days with so many decimals.
-
-    >>> duration(112), duration(59.7), duration(3312)
-    ('1 h 52 min', '1 h', '2.3 days')
-    """
-    whole = int(_rounded(Decimal(str(abs(minutes))), 0))
-    if whole < _DAY:
-        parts = [f"{whole // _HOUR} h"] * (whole >= _HOUR) + [f"{whole % _HOUR} min"] * (
-            whole % _HOUR > 0 or whole == 0
-        )
-        text = " ".join(parts)
+def duration(minutes: float, words: Words, digits: int = 1, *, signed: bool = False) -> str:
+    """Return minutes as a reader says them, e.g. `1 h 52 min` or `2.3 days`, days with so many decimals."""
+    whole = int(round_half_up(abs(minutes)))
+    if _is_days(minutes):
+        text = words("tables.days", abs(minutes) / _DAY, _digits_needed(abs(minutes) / _DAY, digits))
     else:
-        days = number(abs(minutes) / _DAY, digits).removesuffix(f".{'0' * digits}")
-        text = f"{days} day" + ("" if days == "1" else "s")
+        hours = [words("tables.hours", whole // _HOUR)] if whole >= _HOUR else []
+        rest = [words("tables.minutes", whole % _HOUR)] if whole % _HOUR or not hours else []
+        text = " ".join(hours + rest)
     sign = "" if whole == 0 else MINUS if minutes < 0 else "+" if signed else ""
     return sign + text
 
 
+def _is_days(minutes: float) -> bool:
+    return round_half_up(abs(minutes)) >= _DAY
+
+
 def interval_text(low: float | None, high: float | None, kpi: ShownKpi, digits: int | None = None) -> str:
     """Return an interval such as `19 to 25`; a single answer has none, and a complete count needs none."""
+    words = kpi.words
     if low is None or high is None:
-        return "" if kpi.type == "count" else "no interval"
+        return "" if kpi.type == "count" else words("tables.no_interval")
     digits = max(_usual_digits(bound, kpi) for bound in (low, high)) if digits is None else digits
-    ends = [value_text(bound, kpi, digits) for bound in (low, high)]
-    if ends[0] == ends[1] and low != high:
-        ends = [value_text(bound, kpi, digits + 1) for bound in (low, high)]
-    if ends[1].endswith(" days"):
-        ends[0] = ends[0].removesuffix(" days").removesuffix(" day")
+    if value_text(low, kpi, digits) == value_text(high, kpi, digits) and low != high:
+        digits += 1
     if kpi.unit == "money":
-        ends[1] = ends[1].removeprefix(f"{kpi.currency} ")
-    return " to ".join(ends)
+        amounts = _range(words.number(low, digits), words.number(high, digits), words)
+        return _money(amounts, kpi)
+    first = value_text(low, kpi, digits)
+    if kpi.unit == "minutes" and _is_days(low) and _is_days(high):
+        days = max(digits, 1)
+        first = words.number(low / _DAY, _digits_needed(low / _DAY, days))
+    return _range(first, value_text(high, kpi, digits), words)
+
+
+def _range(low: str, high: str, words: Words) -> str:
+    return words("tables.range", low=low, high=high)
 
 
 def precision_text(pack: Pack, figure: Figure, kpi: ShownKpi) -> str:
     """Return how precisely a figure is known, e.g. `95% interval 19 to 25`, `no interval` or `a complete count`."""
     if kpi.type == "count":
-        return "a complete count"
+        return pack.words("tables.a_complete_count")
     interval = interval_text(figure.ci_low, figure.ci_high, kpi)
-    return interval if figure.ci_low is None or figure.ci_high is None else f"{pack.confidence} interval {interval}"
+    if figure.ci_low is None or figure.ci_high is None:
+        return interval
+    return pack.words("tables.interval", confidence=pack.confidence, interval=interval)
 
 
 def size_text(change: float, kpi: ShownKpi, *, long: bool = False) -> str:
@@ -145,33 +146,32 @@ def size_text(change: float, kpi: ShownKpi, *, long: bool = False) -> str:
 
     Small changes have one decimal, and more where they would otherwise vanish.
     """
-    size = abs(change)
+    size, words = abs(change), kpi.words
     match kpi.unit:
         case "minutes":
-            return duration(size)
+            return duration(size, words)
         case "score" | "times":
-            return number(size, _digits_to_show(size, least=2, most=4))
+            return words.number(size, _digits_to_show(size, least=2, most=4))
         case "money":
             least = _usual_digits(size, kpi)
-            return _money(number(size, _digits_to_show(size, least=least, most=4)), kpi)
+            return _money(words.number(size, _digits_to_show(size, least=least, most=4)), kpi)
         case "cases":
-            return _counted(size, "cases")
+            return words("tables.counted.cases", size)
         case "points" | "percent":
             points = _percent(size) if kpi.unit == "percent" else size
-            least = 1 if points < _SMALL_CHANGE else 0
-            text = number(points, _digits_to_show(points, least=least, most=2)).removesuffix(".0")
-            name = "percentage point" if long and kpi.unit == "percent" else "point"
-            return f"{text} {name}" + ("" if text == "1" else "s")
+            digits = _digits_to_show(points, least=1 if points < _SMALL_CHANGE else 0, most=2)
+            unit = "percent_long" if long and kpi.unit == "percent" else kpi.unit
+            return words(f"tables.size.{unit}", points, _digits_needed(points, digits))
 
 
 def signed_text(change: float | None, kpi: ShownKpi, digits: int | None = None) -> str:
     """Return a bound of a change with its sign and without its unit's name, e.g. `+12 min`."""
     if change is None:
-        return NO_FIGURE
+        return kpi.words("tables.no_figure")
     if kpi.unit == "minutes":
-        return duration(change, signed=True)
+        return duration(change, kpi.words, signed=True)
     size = _percent(change) if kpi.unit == "percent" else change
-    return number(size, _change_digits(change, kpi) if digits is None else digits, signed=True)
+    return kpi.words.number(size, _change_digits(change, kpi) if digits is None else digits, signed=True)
 
 
 def _change_digits(change: float, kpi: ShownKpi) -> int:
@@ -186,7 +186,16 @@ def _change_digits(change: float, kpi: ShownKpi) -> int:
 
 def rows_of(kpi: ShownKpi) -> str:
     """Return what the base of a KPI counts, e.g. `answers` or `cases`."""
+    return kpi.words(f"tables.rows.{_counts(kpi)}")
+
+
+def _counts(kpi: ShownKpi) -> str:
     return "buyers" if kpi.type == "value" else _ROWS[kpi.table]
+
+
+def _counted(n: float, kpi: ShownKpi) -> str:
+    """Return a number with what the base of a KPI counts, e.g. `1,234 cases`."""
+    return kpi.words(f"tables.counted.{_counts(kpi)}", n)
 
 
 def base_text(figure: Figure, kpi: ShownKpi) -> str:
@@ -194,12 +203,19 @@ def base_text(figure: Figure, kpi: ShownKpi) -> str:
 
     A count is its own base.
     """
+    words = kpi.words
     if figure.is_hidden or figure.n is None:
-        return "not shown" if figure.is_hidden else "no base"
+        return words("tables.not_shown") if figure.is_hidden else words("tables.no_base")
     if kpi.type == "count":
-        return "complete count"
-    counted = _counted(figure.n, rows_of(kpi))
-    return f"{counted}, low base" if figure.low_base else counted
+        return words("tables.complete_count")
+    base = _counted(figure.n, kpi)
+    return words("tables.low_base", base=base) if figure.low_base else base
+
+
+def delivered(pack: Pack, table: str) -> str:
+    """Return what readers call the rows of a delivered table, as Markdown."""
+    key = f"tables.delivered.{table}"
+    return pack.words(key) if key in pack.words.sentences else escape_markdown(table)
 
 
 def mask(figure: Figure, kpi: ShownKpi) -> str | None:
@@ -208,15 +224,16 @@ def mask(figure: Figure, kpi: ShownKpi) -> str | None:
         case None | "no":
             return None
         case "complementary":
-            return "hidden to protect a small group"
+            return kpi.words("tables.hidden")
         case _:
-            return f"too few {rows_of(kpi)} (under {kpi.minimum_base.suppress})"
+            least = kpi.words.number(kpi.minimum_base.suppress)
+            return kpi.words("tables.too_few", rows=rows_of(kpi), least=least)
 
 
 def figure_text(figure: Figure | None, kpi: ShownKpi, digits: int | None = None) -> str:
     """Return a figure's value, or the mark that stands in its place."""
     if figure is None:
-        return NO_FIGURE
+        return kpi.words("tables.no_figure")
     return mask(figure, kpi) or value_text(figure.value, kpi, digits)
 
 
@@ -225,16 +242,27 @@ def change_text(figure: Figure, kpi: ShownKpi, *, year: bool = False) -> str:
 
     `year` chooses the change from a year ago instead of from the period before.
     """
+    change = (figure.year_change if year else figure.change) or 0
+    said = {"size": size_text(change, kpi), "rows": rows_of(kpi)}
+    return kpi.words(f"tables.change.{happened(figure, year=year)}", abs(change), **said)
+
+
+def happened(figure: Figure, *, year: bool = False) -> Happened:
+    """Return what a verdict says of a change."""
     verdict, change = (figure.year_verdict, figure.year_change) if year else (figure.verdict, figure.change)
-    if figure.is_hidden:
-        return "not shown"
-    if verdict in {"rose", "fell"} and change is not None:
-        return f"{verdict} {size_text(change, kpi)}"
-    if verdict == COMPLETE and change is not None:
-        return f"{number(abs(change))} {'more' if change > 0 else 'fewer'}" if change else "the same number"
-    if verdict == TOO_FEW:
-        return NOT_COMPARABLE if change is None else f"too few {rows_of(kpi)}"
-    return verdict or NO_EARLIER_FIGURE
+    match verdict:
+        case _ if figure.is_hidden:
+            return "not_shown"
+        case "rose" | "fell" if change is not None:
+            return verdict
+        case "complete count: not tested" if change is not None:
+            return "more" if change > 0 else "fewer" if change else "same_number"
+        case "too few answers":
+            return "not_comparable" if change is None else "too_few"
+        case "no detectable change":
+            return "unchanged"
+        case _:
+            return "no_earlier"
 
 
 def change_interval_text(figure: Figure, kpi: ShownKpi, *, year: bool = False) -> str:
@@ -251,7 +279,7 @@ def change_interval_text(figure: Figure, kpi: ShownKpi, *, year: bool = False) -
 
 def _signed_interval_text(low: float, high: float, kpi: ShownKpi) -> str:
     digits = min(_change_digits(bound, kpi) for bound in (low, high))
-    return f"{signed_text(low, kpi, digits)} to {signed_text(high, kpi, digits)}"
+    return _range(signed_text(low, kpi, digits), signed_text(high, kpi, digits), kpi.words)
 
 
 def is_worse(kpi: ShownKpi, verdict: str | None) -> bool:
@@ -283,23 +311,34 @@ def target_text(figure: Figure, kpi: ShownKpi) -> str:
     """Return the target with its status, e.g. `target 35 missed`; empty when there is none."""
     if figure.target is None or figure.is_hidden:
         return ""
-    target = f"target {value_text(figure.target, kpi).replace('.0%', '%')}"
+    target = target_value_text(figure.target, kpi)
     match figure.status:
         case "target met":
-            return f"{target} met"
+            return kpi.words("tables.target.met", target=target)
         case "target missed":
-            return f"{target} missed"
+            return kpi.words("tables.target.missed", target=target)
         case None:
-            return f"{target}: {_beside(figure.value, figure.target, kpi)}"
+            beside = _beside(figure.value, figure.target, kpi)
+            return kpi.words("tables.target.beside", target=target, beside=beside)
         case _:
-            return f"{target}: not distinguishable from it"
+            return kpi.words("tables.target.same", target=target)
+
+
+def target_value_text(target: float, kpi: ShownKpi) -> str:
+    """Return a target in its unit, a whole percentage without decimals."""
+    digits = _usual_digits(target, kpi)
+    return value_text(target, kpi, _digits_needed(_percent(target), digits) if kpi.unit == "percent" else digits)
 
 
 def _beside(value: float | None, other: float, kpi: ShownKpi) -> str:
     """Say how a figure without an interval stands to another: only a complete count can be told from it."""
     if kpi.type != "count" or value is None:
-        return "no interval to judge by"
-    return f"{size_text(value - other, kpi)} {'above' if value > other else 'below'}" if value != other else "reached"
+        return kpi.words("tables.beside.no_interval")
+    return _distance(value - other, kpi) if value != other else kpi.words("tables.beside.reached")
+
+
+def _distance(gap: float, kpi: ShownKpi) -> str:
+    return kpi.words(f"tables.beside.{'above' if gap > 0 else 'below'}", size=size_text(gap, kpi))
 
 
 def benchmark_text(pack: Pack, figure: Figure, kpi: ShownKpi) -> str:
@@ -309,15 +348,18 @@ def benchmark_text(pack: Pack, figure: Figure, kpi: ShownKpi) -> str:
     """
     if figure.benchmark is None or figure.benchmark_value is None or figure.is_hidden:
         return ""
-    said = f"benchmark {value_text(figure.benchmark_value, kpi)} ({pack.benchmark_year(figure.benchmark)})"
+    words = pack.words
+    said = {"value": value_text(figure.benchmark_value, kpi), "year": pack.benchmark_year(figure.benchmark)}
     low, high = figure.gap_ci_low, figure.gap_ci_high
     if figure.gap is None:
-        return said
+        return words("tables.benchmark.alone", **said)
     if low is None or high is None:
-        return f"{said}: {_beside(figure.value, figure.benchmark_value, kpi)}"
-    if low <= 0 <= high:
-        return f"{said}: not distinguishable from the benchmark"
-    return f"{said}: {size_text(figure.gap, kpi)} {'above' if low > 0 else 'below'}"
+        beside = _beside(figure.value, figure.benchmark_value, kpi)
+    elif low <= 0 <= high:
+        beside = words("tables.benchmark.same")
+    else:
+        beside = kpi.words(f"tables.beside.{'above' if low > 0 else 'below'}", size=size_text(figure.gap, kpi))
+    return words("tables.benchmark.beside", beside=beside, **said)
 
 
 def gap_interval_text(figure: Figure, kpi: ShownKpi) -> str:
@@ -328,44 +370,61 @@ def gap_interval_text(figure: Figure, kpi: ShownKpi) -> str:
     low, high = figure.gap_ci_low, figure.gap_ci_high
     if figure.is_hidden or low is None or high is None:
         return ""
-    exact = "; benchmark taken as exact" if figure.benchmark_low is None else ""
-    return _signed_interval_text(low, high, kpi) + exact
+    interval = _signed_interval_text(low, high, kpi)
+    return kpi.words("tables.benchmark.exact", interval=interval) if figure.benchmark_low is None else interval
 
 
-def past_text(figure: Figure) -> str:
+def past_text(pack: Pack, figure: Figure) -> str:
     """Return the signal of a figure against its own past, or that it is usual; empty without a usual range."""
     if not figure.is_shown or figure.usual_mid is None:
         return ""
-    return figure.signal or "usual"
+    return pack.words.text(figure.signal) if figure.signal else pack.words("tables.usual")
 
 
 def history_text(pack: Pack, figure: Figure) -> str:
     """Return where a figure stands among its earlier ones, e.g. `better than 83% of earlier months`."""
     if not figure.is_shown or figure.history_percentile is None:
         return ""
-    return f"better than {share_text(figure.history_percentile)} of earlier {pack.report.period_kind}s"
+    share = pack.words.percent(figure.history_percentile)
+    return pack.words(f"tables.better_than_earlier.{pack.report.period_kind}", share=share)
 
 
-def peers_text(figure: Figure) -> str:
+def everybody_text(pack: Pack, figure: Figure, kpi: ShownKpi) -> str:
+    """Return everybody's figure beside an audience's, and whether the audience differs from all others by its test.
+
+    For example `all together 22; North is above everyone else`; empty in everybody's own pack.
+    """
+    everybody = pack.everybody(kpi.id)
+    if everybody is None or pack.audience is None:
+        return ""
+    value = figure_text(everybody, kpi)
+    return pack.words(f"tables.everybody.{side(figure) or 'alone'}", value=value, audience=pack.audience.title)
+
+
+def audience_place_text(pack: Pack, figure: Figure) -> str:
+    """Return where an audience stands among the others, e.g. `better than 75% of the others (50% to 100%)`."""
+    if not peers_text(pack, figure):
+        return ""
+    share, interval = share_text(figure.peer_percentile, pack.words), _peers_interval_text(pack, figure)
+    return pack.words("tables.everybody.place", share=share, interval=interval)
+
+
+def peers_text(pack: Pack, figure: Figure) -> str:
     """Return where a level stands among the others of its segment, e.g. `better than 75%`."""
     if not figure.is_shown or figure.peer_percentile is None:
         return ""
-    return f"better than {share_text(figure.peer_percentile)}"
+    return pack.words("tables.better_than", share=pack.words.percent(figure.peer_percentile))
 
 
-def _peers_interval_text(figure: Figure) -> str:
+def _peers_interval_text(pack: Pack, figure: Figure) -> str:
     if not figure.is_shown or figure.peer_low is None or figure.peer_high is None:
         return ""
-    return f"{share_text(figure.peer_low)} to {share_text(figure.peer_high)}"
+    return _range(pack.words.percent(figure.peer_low), pack.words.percent(figure.peer_high), pack.words)
 
 
-def share_text(share: float | None) -> str:
-    """Return a share of a base as a percentage.
-
-    >>> share_text(0.2849)
-    '28%'
-    """
-    return NO_FIGURE if share is None else number(_percent(share)) + "%"
+def share_text(share: float | None, words: Words) -> str:
+    """Return a share of a base as a percentage, or that there is none."""
+    return words("tables.no_figure") if share is None else words.percent(share)
 
 
 def _percent(share: float) -> float:
@@ -375,13 +434,13 @@ def _percent(share: float) -> float:
 
 def _digits_to_show(size: float, *, least: int = 0, most: int = 2) -> int:
     """Return the fewest digits, within limits, with which a size does not vanish."""
-    shown = (digits for digits in range(least, most) if _rounded(Decimal(str(size)), digits))
+    shown = (digits for digits in range(least, most) if round_half_up(size, digits))
     return next(shown, most) if size else least
 
 
-def _rounded(value: Decimal, digits: int) -> Decimal:
-    rounded = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
-    return rounded or abs(rounded)  # no negative zero
+def _digits_needed(size: float, digits: int) -> int:
+    """Return no digits where all that would be written are zeros."""
+    return 0 if round_half_up(size, digits) == round_half_up(size) else digits
 
 
 # --- tables of figures ---------------------------------------------------------------------------
@@ -392,9 +451,7 @@ def kpi_tables(pack: Pack) -> Markdown:
     measured = [area for area, kpis in pack.areas.items() if any(pack.total(kpi.id) for kpi in kpis)]
     if len(measured) < 2:  # noqa: PLR2004 - one table needs no heading
         return kpi_table(pack, list(pack.kpis.values()))
-    parts = [
-        Markdown(f"### {escape_markdown(area or 'Other')}\n\n{kpi_table(pack, pack.areas[area])}") for area in measured
-    ]
+    parts = [_section(area or pack.words("tables.other_area"), kpi_table(pack, pack.areas[area])) for area in measured]
     return _joined(parts, empty="")
 
 
@@ -403,26 +460,27 @@ def kpi_table(pack: Pack, kpis: Sequence[ShownKpi]) -> Markdown:
 
     It holds the base, value and changes with their intervals, and where the value stands in the KPI's own past.
     """
+    words = pack.words
     figures = [(kpi, figure) for kpi in kpis if (figure := pack.total(kpi.id))]
-    head, align = ["KPI, base", "Value, interval"], "lr"
+    head, align = _heads(pack, "kpi_base", "value_interval"), "lr"
     rows = [
         [escape_markdown(kpi.title) + second(base_text(figure, kpi)), _valued(figure, kpi, detailed=True)]
         for kpi, figure in figures
     ]
     # A column that says the same nothing in every row tells nothing.
     for title, year in (
-        (f"Change since {pack.period.previous.label}", False),
-        (f"Since {pack.period.year_ago.label}", True),
+        (words("tables.head.change_since", period=words.period(pack.period.previous)), False),
+        (words("tables.head.since", period=words.period(pack.period.year_ago)), True),
     ):
         if any((figure.year_change if year else figure.change) is not None for _, figure in figures):
             head, align = [*head, title], align + "l"
             for row, (kpi, figure) in zip(rows, figures, strict=True):
                 row.append(_changed(figure, kpi, year=year))
-    if any(past_text(figure) or history_text(pack, figure) for _, figure in figures):
-        head, align = [*head, "Against its past"], align + "l"
+    if any(past_text(pack, figure) or history_text(pack, figure) for _, figure in figures):
+        head, align = [*head, words("tables.head.past")], align + "l"
         for row, (_, figure) in zip(rows, figures, strict=True):
             row.append(_against_past(pack, figure))
-    return _table(head, rows, align, empty="No KPI was measured in this period.")
+    return _table(head, rows, align, empty=words("tables.no_kpi"))
 
 
 def targets_table(pack: Pack) -> Markdown:
@@ -432,14 +490,14 @@ def targets_table(pack: Pack) -> Markdown:
         [
             escape_markdown(kpi.title),
             _valued(figure, kpi),
-            target_text(figure, kpi) or "none set",
-            _benchmarked(pack, figure, kpi) or "none comparable",
+            target_text(figure, kpi) or pack.words("tables.none_set"),
+            _benchmarked(pack, figure, kpi) or pack.words("tables.none_comparable"),
         ]
         for kpi, figure in figures
         if target_text(figure, kpi) or benchmark_text(pack, figure, kpi)
     ]
-    empty = "No KPI of this report has a target or a comparable benchmark."
-    return _table(["KPI", "Value", "Target", "Benchmark"], rows, "lrll", empty=empty)
+    head = _heads(pack, "kpi", "value", "target", "benchmark")
+    return _table(head, rows, "lrll", empty=pack.words("tables.no_targets"))
 
 
 def notes(pack: Pack) -> Markdown:
@@ -453,7 +511,7 @@ def notes(pack: Pack) -> Markdown:
         if figure and not figure.is_hidden and (note := _note(figure, kpi)):
             noted.setdefault(note, []).append(kpi.short)
     lines = [f"- {escape_markdown(', '.join(names))}: {escape_markdown(note)}." for note, names in noted.items()]
-    return Markdown("\n".join(["Noted of these figures:", "", *lines]) if lines else "")
+    return Markdown("\n".join([pack.words("tables.note.heading"), "", *lines]) if lines else "")
 
 
 def counts_table(pack: Pack) -> Markdown:
@@ -469,11 +527,11 @@ def counts_table(pack: Pack) -> Markdown:
                 value_text(figure.value, kpi, 2),
                 _part(figure.n_top, figure.n, kpi),
                 "" if figure.n_bottom is None else _part(figure.n_bottom, figure.n, kpi),
-                _counted(figure.n, rows_of(kpi)),
+                _counted(figure.n, kpi),
             ]
         )
-    head = ["KPI", "Value", "Counted", "Taken off", "Of all"]
-    return _table(head, rows, "lrrrr", empty="No KPI of this report counts answers.")
+    head = _heads(pack, "kpi", "value", "counted", "taken_off", "of_all")
+    return _table(head, rows, "lrrrr", empty=pack.words("tables.no_counts"))
 
 
 def questions_table(pack: Pack) -> Markdown:
@@ -488,10 +546,11 @@ def questions_table(pack: Pack) -> Markdown:
     rows = []
     for question in questions:
         figures = [(kpi, by_kpi[kpi.id].get(question)) for kpi in kpis]
-        base = next((base_text(figure, kpi) for kpi, figure in figures if figure), "no base")
+        base = next((base_text(figure, kpi) for kpi, figure in figures if figure), pack.words("tables.no_base"))
         rows.append([escape_markdown(pack.question_title(question)), *(_asked(f, kpi) for kpi, f in figures), base])
-    head = ["Question", *(escape_markdown(kpi.short) for kpi in kpis), "Base"]
-    return _table(head, rows, "l" + "r" * (len(head) - 1), empty="No KPI of this report is computed per question.")
+    question, base = _heads(pack, "question", "base")
+    head = [question, *(escape_markdown(kpi.short) for kpi in kpis), base]
+    return _table(head, rows, "l" + "r" * (len(head) - 1), empty=pack.words("tables.no_questions"))
 
 
 def segment_table(pack: Pack, kpi: ShownKpi, segment: str) -> Markdown:
@@ -502,30 +561,31 @@ def segment_table(pack: Pack, kpi: ShownKpi, segment: str) -> Markdown:
     if segment not in pack.segments:
         return Markdown("")
     figures = pack.figures(kpi.id, segment)
-    head, align = [escape_markdown(pack.segments[segment].title), escape_markdown(kpi.short), "Base"], "lrr"
+    title, (base, change, others) = pack.segments[segment].title, _heads(pack, "base", "change", "others")
+    head, align = [escape_markdown(title), escape_markdown(kpi.short), base], "lrr"
     rows = [
         [escape_markdown(pack.group_label(figure)), _valued(figure, kpi), _base_and_share(figure, kpi)]
         for figure in figures
     ]
     if any(figure.change is not None for figure in figures):
-        head, align = [*head, "Change"], align + "l"
+        head, align = [*head, change], align + "l"
         for row, figure in zip(rows, figures, strict=True):
             row.append(_changed(figure, kpi))
-    if any(peers_text(figure) for figure in figures):
-        head, align = [*head, "Of the others"], align + "l"
+    if any(peers_text(pack, figure) for figure in figures):
+        head, align = [*head, others], align + "l"
         for row, figure in zip(rows, figures, strict=True):
-            row.append(peers_text(figure) + second(_peers_interval_text(figure)))
-    return _table(head, rows, align, empty=f"{escape_markdown(kpi.short)} is not measured by this segment.")
+            row.append(peers_text(pack, figure) + second(_peers_interval_text(pack, figure)))
+    return _table(head, rows, align, empty=pack.words("tables.not_by_this", kpi=escape_markdown(kpi.short)))
 
 
 def segment_tables(pack: Pack, kpi: ShownKpi) -> Markdown:
     """Return a section with a table for every segment of the report in which a KPI was measured."""
     parts = [
-        Markdown(f"### {escape_markdown(pack.segments[segment].title)}\n\n{segment_table(pack, kpi, segment)}")
+        _section(pack.segments[segment].title, segment_table(pack, kpi, segment))
         for segment in pack.segments
         if pack.figures(kpi.id, segment)
     ]
-    return _joined(parts, empty=f"{escape_markdown(kpi.short)} is not measured by segment.")
+    return _joined(parts, empty=pack.words("tables.not_by_segment", kpi=escape_markdown(kpi.short)))
 
 
 def headline_tables(pack: Pack) -> Markdown:
@@ -542,9 +602,8 @@ def headline_tables(pack: Pack) -> Markdown:
             for first in range(0, len(kpis), MOST_COLUMNS - 1)
         ]
         if tables:
-            title = escape_markdown(pack.segments[segment].title)
-            parts.append(Markdown("\n\n".join([f"### {title}", *tables])))
-    return _joined(parts, empty="No other KPI of the headline is measured by segment.")
+            parts.append(_section(pack.segments[segment].title, *tables))
+    return _joined(parts, empty=pack.words("tables.no_other_headline"))
 
 
 def _beside_table(pack: Pack, kpis: Sequence[ShownKpi], segment: str) -> str:
@@ -575,16 +634,16 @@ def stand_outs(pack: Pack, kpi: ShownKpi, limit: int = 6) -> Markdown:
         [
             _group(pack, figure),
             _valued(figure, kpi),
-            f"{size_text(distance, kpi)} {place}",
+            pack.words(f"tables.beside.{place}", size=size_text(distance, kpi)),
             base_text(figure, kpi),
         ]
         for distance, figure, place in found[:limit]
     ]
-    whole = value_text(total.value, kpi) if total else NO_FIGURE
-    head = ["Group", escape_markdown(kpi.short), f"Against all ({whole})", "Base"]
+    group, base = _heads(pack, "group", "base")
+    against = pack.words("tables.head.against_all", value=value_text(total.value if total else None, kpi))
+    head = [group, escape_markdown(kpi.short), against, base]
     compared = any(f.apart_p_value is not None for segment in pack.segments for f in pack.figures(kpi.id, segment))
-    none = "No group differs from everyone else by more than chance usually makes."
-    return _table(head, rows, "lrlr", empty=none if compared else "Groups were not compared with everyone else.")
+    return _table(head, rows, "lrlr", empty=pack.words(f"tables.apart.{'none' if compared else 'not_compared'}"))
 
 
 def changes_table(pack: Pack) -> Markdown:
@@ -608,18 +667,13 @@ def changes_table(pack: Pack) -> Markdown:
             ]
             for figure in moved
         ]
-    empty = "No group shows a detectable change." if pack.has_past else NO_EARLIER
-    return _table(["KPI", "Group", "Value", "Change", "Base"], rows, "llrlr", empty=empty)
+    head = _heads(pack, "kpi", "group", "value", "change", "base")
+    return _table(head, rows, "llrlr", empty=pack.words("tables.no_changes" if pack.has_past else "tables.no_earlier"))
 
 
 def reading_changes(pack: Pack) -> Markdown:
     """Return how the words for changes and their intervals go together; empty without an earlier period."""
-    if not pack.has_past:
-        return Markdown("")
-    return Markdown(
-        "Words such as *rose* and *fell* allow for all comparisons of the report, so a change whose own interval "
-        "leaves out zero can still read *no detectable change*."
-    )
+    return Markdown(pack.words("tables.reading_changes") if pack.has_past else "")
 
 
 def mix_table(pack: Pack, segment: str) -> Markdown:
@@ -634,21 +688,16 @@ def mix_table(pack: Pack, segment: str) -> Markdown:
         _mix_cells(row, escape_markdown(pack.level_label(segment, row.level)), kpi) for row in pack.mix_rows(segment)
     ]
     if total:
-        rows.append(_mix_cells(total, "All", kpi))
-    head = [
-        escape_markdown(pack.segments[segment].title),
-        "Share of answers",
-        escape_markdown(kpi.short),
-        "By own change",
-        "By changed share",
-    ]
+        rows.append(_mix_cells(total, pack.words("tables.all"), kpi))
+    share, *effects = _heads(pack, "share", "own_change", "changed_share")
+    head = [escape_markdown(pack.segments[segment].title), share, escape_markdown(kpi.short), *effects]
     return _table(head, rows, "lrrrr", empty="")
 
 
 def other_mix_tables(pack: Pack) -> Markdown:
     """Return a section with the split of the leading KPI's change for the segments that matter less for it."""
     parts = [
-        Markdown(f"### By {escape_markdown(pack.segment_name(segment))}\n\n{mix_table(pack, segment)}")
+        _section(pack.words("tables.by", segment=pack.segment_name(segment)), mix_table(pack, segment))
         for segment in pack.report.mix_segments
         if segment != pack.mix_segment and pack.mix_total(segment)
     ]
@@ -659,14 +708,14 @@ def _in_short(figure: Figure | None, kpi: ShownKpi) -> str:
     """Return a cell with value, interval, base and, where a test says so, on which side of everyone else it lies."""
     if figure is None or not figure.is_shown:
         return figure_text(figure, kpi)
-    base = "" if figure.n is None or kpi.type == "count" else f"n {number(figure.n)}"
-    apart = f"{side(figure)} all others" if side(figure) else ""
+    base = "" if figure.n is None or kpi.type == "count" else kpi.words("tables.n", figure.n)
+    apart = kpi.words(f"tables.apart.{side(figure)}") if side(figure) else ""
     parts = (interval_text(figure.ci_low, figure.ci_high, kpi), base, apart)
     return value_text(figure.value, kpi) + second("; ".join(part for part in parts if part))
 
 
 def _against_past(pack: Pack, figure: Figure) -> str:
-    told, history = escape_markdown(past_text(figure)), history_text(pack, figure)
+    told, history = escape_markdown(past_text(pack, figure)), history_text(pack, figure)
     return told + second(history) if told else history
 
 
@@ -675,8 +724,17 @@ def second(text: str) -> str:
     return f" [({text})]{{.cx-second}}" if text else ""
 
 
-NO_EARLIER = "There is no earlier period to compare with."
 MOST_KPIS_BESIDE = 3
+
+
+def _heads(pack: Pack, *names: str) -> list[str]:
+    """Return the titles of columns."""
+    return [pack.words(f"tables.head.{name}") for name in names]
+
+
+def _section(title: str, *parts: object) -> Markdown:
+    """Return parts under a heading of plain text."""
+    return Markdown("\n\n".join([f"### {escape_markdown(title)}", *map(str, parts)]))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str, *, empty: str) -> Markdown:
@@ -713,13 +771,14 @@ def _note(figure: Figure, kpi: ShownKpi) -> str:
 
 
 def _said_of(note: str, kpi: ShownKpi) -> str:
-    """Return a part of a note with a comma in thousands; what was not asked has no answer."""
+    """Return a part of a note with separators in thousands; what was not asked has no answer."""
     found = _COUNT.match(note)
     if not found:
-        return note
-    if note.endswith(_LEFT_OUT) and rows_of(kpi) != "answers":
-        return f"{_counted(int(found[0]), rows_of(kpi))} left out, for which it does not arise or cannot be told yet"
-    return number(int(found[0])) + note[found.end() :]
+        return kpi.words.text(note)
+    n = int(found[0])
+    if note.endswith(_LEFT_OUT) and _counts(kpi) != "answers":
+        return kpi.words("tables.note.not_arisen", counted=_counted(n, kpi))
+    return kpi.words.text(f"{n:,}{note[found.end() :]}")
 
 
 def _group(pack: Pack, figure: Figure) -> str:
@@ -728,8 +787,9 @@ def _group(pack: Pack, figure: Figure) -> str:
 
 
 def _base_and_share(figure: Figure, kpi: ShownKpi) -> str:
-    share = "" if figure.is_hidden or figure.share is None else f"{share_text(figure.share)} of all"
-    return base_text(figure, kpi) + second(share)
+    if figure.is_hidden or figure.share is None:
+        return base_text(figure, kpi)
+    return base_text(figure, kpi) + second(kpi.words("tables.of_all", share=kpi.words.percent(figure.share)))
 
 
 def _asked(figure: Figure | None, kpi: ShownKpi) -> str:
@@ -737,23 +797,25 @@ def _asked(figure: Figure | None, kpi: ShownKpi) -> str:
         return figure_text(figure, kpi)
     if kpi.unit == "score":
         return value_text(figure.value, kpi, 4)
-    count = "" if figure.n_top is None else number(figure.n_top)
+    count = "" if figure.n_top is None else kpi.words.number(figure.n_top)
     return value_text(figure.value, kpi, 2) + second(count)
 
 
 def _part(count: int, base: int, kpi: ShownKpi) -> str:
+    number = kpi.words.number(count)
     # Unweighted counts do not divide into a weighted share, nor those of several questions into their mean.
-    return number(count) if kpi.weight or kpi.parts or not base else number(count) + second(share_text(count / base))
+    return number if kpi.weight or kpi.parts or not base else number + second(kpi.words.percent(count / base))
 
 
 def _mix_cells(row: MixRow, name: str, kpi: ShownKpi) -> list[str]:
+    words = kpi.words
     if row.is_hidden:
-        return [name, "not shown", "hidden to protect a small group", "", ""]
-    share = "100%" if row.level == ALL else share_text(row.share_after) + second(f"was {share_text(row.share_before)}")
+        return [name, words("tables.not_shown"), words("tables.hidden"), "", ""]
+    before = "" if row.level == ALL else words("tables.was", value=share_text(row.share_before, words))
     return [
         name,
-        share,
-        f"{value_text(row.value_after, kpi)}{second('was ' + value_text(row.value_before, kpi))}",
+        share_text(1 if row.level == ALL else row.share_after, words) + second(before),
+        value_text(row.value_after, kpi) + second(words("tables.was", value=value_text(row.value_before, kpi))),
         signed_text(row.rate_effect, kpi),
         signed_text(row.mix_effect, kpi),
     ]

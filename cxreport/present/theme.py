@@ -12,12 +12,23 @@ import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.figure import Figure as Canvas
 
-from cxreport.present.markup import Picture
+from cxreport.present.markup import Picture, escape_html, one_line
+from cxreport.present.palette import ACCENT, FAINT, INK, MUTED, PALE, PAPER, WARNING
 
-# One accent for what matters, greys for the rest, one warning colour; told apart in every colour vision
-# and as greys, and dark enough on white to read as text. The same values stand in reports/theme/components.css.
-ACCENT, WARNING = "#0f4c75", "#a83a1a"
-INK, MUTED, PALE, FAINT = "#1d2730", "#5a6570", "#b9c2cb", "#e9edf1"
+__all__ = [
+    "ACCENT",
+    "FAINT",
+    "INK",
+    "MUTED",
+    "PALE",
+    "PAPER",
+    "SMALL",
+    "WARNING",
+    "WIDTH",
+    "blank",
+    "picture",
+    "themed",
+]
 
 # Inches. A phone of 390 px shows this width almost unscaled, so 10 pt stays readable; a desktop shows two beside
 # each other.
@@ -47,20 +58,22 @@ _SETTINGS: dict[Any, Any] = {
     "figure.titlesize": 11.5,
     "figure.titleweight": "bold",
     "figure.labelsize": SMALL,
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    "savefig.facecolor": "white",
-    "svg.fonttype": "path",
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "svg.fonttype": "none",  # text stays text: small, searchable, and set in the typeface of the page and the PDF
     "svg.hashsalt": "cxreport",
 }
 
+_ROOT = re.compile(r"(<svg\b[^>]*)>")
 _UNSEEN = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL)
 _SPACE = re.compile(r"\s+")
-_LENGTH = re.compile(r"(?<!scale\()-?\d+\.\d{4,}")  # scales are small and need all their decimals
-# Outlines of letters stand in a 64th of a pixel of a typeface of 64 pixels; an eighth is fine enough.
-_LETTER = re.compile(r' d="([MLQz\d\s-]+)" transform="scale\(0\.015625\)"')
-_COARSER, _SCALE = 8, "scale(0.125)"
-_STEP = re.compile(r"([MLQz])([^MLQz]*)")
+_TAG = re.compile(r"<[^<>]+>")  # what stands between tags is labels, which stay as they are
+_LENGTH = re.compile(r"-?\d+\.\d{4,}")
+_ID = re.compile(r' id="([^"]*)"')
+_FONT = re.compile(r" ?font-family: [^;\"]*;?")
+_FONTS = "Lato, DejaVu Sans, sans-serif"  # said once, with what a reader's machine has for letters of other scripts
+_REFERENCE = re.compile(r'(?:href="|url\()#([^")]*)')
 
 
 @contextmanager
@@ -71,49 +84,40 @@ def themed() -> Iterator[None]:
         yield
 
 
-def blank(height: float, *, title: str, caption: str) -> Canvas:
-    """Return an empty figure of the standard width with its title above and a small line on base and source below."""
+def blank(height: float, *, title: str) -> Canvas:
+    """Return an empty figure of the standard width with its title above; base and source stand in the caption."""
     canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
     canvas.suptitle(title, x=0.01, ha="left")
-    canvas.supxlabel(caption, x=0.01, ha="left", color=MUTED)
     return canvas
 
 
-def picture(canvas: Canvas) -> Picture:
-    """Return a figure as SVG without dates, so that the same figure is the same bytes."""
+def picture(canvas: Canvas, *, alt: str, caption: str, data: str) -> Picture:
+    """Return a figure as SVG without dates, so that the same figure is the same bytes.
+
+    `alt` is plain text made of the numbers drawn, `caption` Markdown, and `data` a Markdown table of the numbers.
+    """
     stream = io.StringIO()
     canvas.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return Picture(_shortened(stream.getvalue()))
+    svg = _described(_shortened(stream.getvalue()), title=canvas.get_suptitle(), words=alt)
+    return Picture(svg, one_line(alt), caption, data)
+
+
+def _described(svg: str, *, title: str, words: str) -> str:
+    """Return an SVG that says what it is to those who do not see it, wherever it is opened."""
+    told = f"<title>{escape_html(title)}</title><desc>{escape_html(words)}</desc>"
+    return _ROOT.sub(lambda root: f'{root[1]} font-family="{_FONTS}" role="img">{told}', svg, count=1)
 
 
 def _shortened(svg: str) -> str:
-    """Return an SVG in fewer bytes: without metadata and line breaks, in hundredths of a point, letters by steps.
-
-    Letters are drawn as outlines, which are most of a chart and hardly compress inside a page.
-    """
+    """Return an SVG in fewer bytes: without metadata, line breaks and unused ids, in hundredths of a point."""
     svg = _SPACE.sub(" ", _UNSEEN.sub("", svg)).replace("> <", "><")
-    svg = _LENGTH.sub(lambda length: f"{float(length[0]):.2f}", svg)
-    return _LETTER.sub(lambda letter: f' d="{_by_steps(letter[1])}" transform="{_SCALE}"', svg)
+    used = set(_REFERENCE.findall(svg))
 
+    def shortened(tag: re.Match[str]) -> str:
+        short = _FONT.sub("", _ID.sub(lambda name: name[0] if name[1] in used else "", tag[0]))
+        return _LENGTH.sub(lambda length: f"{float(length[0]):.2f}", short)
 
-def _by_steps(outline: str) -> str:
-    """Return an outline in coarser units, whose lines and curves go on from the point before: fewer digits.
-
-    >>> _by_steps("M 800 1600 L 880 1520 Q 960 1440 1040 1520 z")
-    'M100 200l10 -10q10 -10 20 0z'
-    """
-    steps, x, y = [], 0, 0
-    for command, text in _STEP.findall(outline):
-        ends = [round(int(end) / _COARSER) for end in text.split()]
-        onward = [end - (y if place % 2 else x) for place, end in enumerate(ends)]
-        steps.append(command + _joined(ends) if command in "Mz" else command.lower() + _joined(onward))
-        if ends:
-            x, y = ends[-2:]
-    return "".join(steps)
-
-
-def _joined(numbers: list[int]) -> str:
-    return " ".join(map(str, numbers))
+    return _TAG.sub(shortened, svg)
 
 
 def _add_typeface() -> None:

@@ -12,11 +12,6 @@ from cxreport.present.pack import ALL, Figure, MixRow, Pack, ShownKpi
 _MIX_EXPLAINS = 0.5
 # A mix that explains less than this part of a move did not shift worth telling.
 _MIX_STILL = 0.1
-_NOTHING_MOVED = "No group moved the wrong way and no KPI is outside its usual range."
-_SPLIT = (
-    "A total can move because groups changed, or because other groups answered. The change is split into both parts; "
-    "they add up to it."
-)
 # The delivered tables behind facts that are derived from others.
 _SOURCES: dict[FactName, tuple[str, ...]] = {
     "answers": ("responses", "answers"),
@@ -25,7 +20,6 @@ _SOURCES: dict[FactName, tuple[str, ...]] = {
     "tenures": ("customers",),
     "sessions": ("events",),
 }
-_NAMES = {"employees": "answers of employees", "tickets": "cases"}
 _MOST_ITEMS = 4
 _MOST_NAMES = 3
 # Ranks of what to look at; what moved the wrong way comes first, with rank 0.
@@ -63,28 +57,34 @@ def look_at(pack: Pack, limit: int = _MOST_ITEMS) -> Markdown:
     found = _first_of_rows(pack, [item for kpi in pack.kpis.values() if (item := _item(pack, kpi))])
     found.sort(key=lambda item: (item.rank, item.kpi not in pack.report.headline, -item.size, item.kpi))
     if not found:
-        targets = "No target is missed." if pack.report.targets else "No target is set."
-        return Markdown(f"{_NOTHING_MOVED if pack.has_past else tables.NO_EARLIER} {targets}")
+        moved = pack.words("wording.look.nothing" if pack.has_past else "tables.no_earlier")
+        targets = pack.words(f"wording.look.no_target_{'missed' if pack.report.targets else 'set'}")
+        return Markdown(f"{moved} {targets}")
     return Markdown("\n".join(f"{place}. {item.text}" for place, item in enumerate(found[:limit], start=1)))
 
 
 def rests_on(pack: Pack) -> Markdown:
     """Return what the figures rest on: the verdict, answers counted, what was set aside, what is hidden."""
-    verdict = pack.verdict
+    verdict, words = pack.verdict, pack.words
     used = {name for kpi in pack.kpis.values() for name in _SOURCES.get(kpi.table, (kpi.table,))}
-    counts = {name: count for name, count in verdict.tables.items() if name in used and count.rows_in}
     kept = "; ".join(
-        f"{tables.number(count.accepted)} of {tables.number(count.rows_in)} {_NAMES.get(name) or escape_markdown(name)}"
-        for name, count in counts.items()
+        words(
+            "wording.rests.of",
+            accepted=words.number(count.accepted),
+            delivered=words.number(count.rows_in),
+            table=tables.delivered(pack, name),
+        )
+        for name, count in verdict.tables.items()
+        if name in used and count.rows_in
     )
-    hidden = _hidden_groups(pack)
+    hidden = "; ".join(_hidden_groups(pack))
     lines = [
-        f"Verdict on the data: **{escape_markdown(verdict.decision)}**.",
-        f"Accepted: {kept}." if kept else "",
+        words("wording.rests.verdict", decision=words(f"document.decision.{verdict.decision.replace(' ', '_')}")),
+        words("wording.rests.accepted", counts=kept) if kept else "",
         _set_aside(pack),
         _without_score(pack),
-        f"Hidden, at least in parts, to protect small groups: {'; '.join(hidden)}." if hidden else "",
-        f"Measured: {escape_markdown(pack.dataset.population)}, those who chose to answer.",
+        words("wording.rests.hidden", groups=hidden) if hidden else "",
+        words("wording.rests.measured", population=escape_markdown(words.text(pack.dataset.population))),
     ]
     return Markdown("\n".join(f"- {line}" for line in lines if line))
 
@@ -92,24 +92,22 @@ def rests_on(pack: Pack) -> Markdown:
 def notes(pack: Pack, page: str) -> Markdown:
     """Return the footnotes of a page as a section; empty when it has none."""
     lines = [f"- {escape_markdown(footnote)}" for footnote in pack.footnotes(page)]
-    return Markdown("\n".join(["## Notes on these data", "", *lines]) if lines else "")
+    return Markdown("\n".join([f"## {pack.words('wording.notes')}", "", *lines]) if lines else "")
 
 
 def _set_aside(pack: Pack) -> str:
     """Say how many delivered rows were rejected, and how many footnotes the first page does not show."""
-    counts = pack.verdict.tables.values()
+    words, counts = pack.words, pack.verdict.tables.values()
     rejected, delivered = sum(count.rejected for count in counts), sum(count.rows_in for count in counts)
     elsewhere = sum(map(len, pack.verdict.pages.values())) - len(pack.footnotes("executive"))
-    stand = "1 note on these data stands" if elsewhere == 1 else f"{tables.number(elsewhere)} notes on these data stand"
-    return f"Set aside: {tables.number(rejected)} of {tables.number(delivered)} delivered rows." + (
-        f" {stand} on other pages." if elsewhere else ""
-    )
+    said = words("wording.rests.set_aside", rejected=words.number(rejected), delivered=words.number(delivered))
+    return f"{said} {words('wording.rests.elsewhere', elsewhere)}" if elsewhere else said
 
 
 def _without_score(pack: Pack) -> str:
     """Say how many accepted answers carry no score; they count in no KPI."""
     blank = sum(missing.n for missing in pack.verdict.missing)
-    return f"{tables.number(blank)} of the accepted answers carry no score and count in no KPI." if blank else ""
+    return pack.words("wording.rests.without_score", number=pack.words.number(blank)) if blank else ""
 
 
 def _hidden_groups(pack: Pack) -> list[str]:
@@ -117,56 +115,48 @@ def _hidden_groups(pack: Pack) -> list[str]:
     found = []
     for name in pack.segments:
         figures = (figure for kpi in pack.kpis for figure in pack.figures(kpi, name))
-        levels = dict.fromkeys(pack.level_label(name, figure.level) for figure in figures if figure.is_hidden)
+        levels = list(dict.fromkeys(pack.level_label(name, figure.level) for figure in figures if figure.is_hidden))
         if levels:
-            found.append(escape_markdown(f"{_joined(list(levels))} ({pack.segment_name(name)})"))
+            said = {"levels": pack.words.joined(levels), "segment": pack.segment_name(name)}
+            found.append(escape_markdown(pack.words("wording.rests.hidden_of", **said)))
     return found
 
 
 def mix_summary(pack: Pack) -> Markdown:
     """Return whether a changed mix of answers explains the leading KPI's change, and which divisions show no shift."""
+    words = pack.words
     if not any(pack.mix_total(segment) for segment in pack.report.mix_segments):
-        return Markdown(tables.NO_EARLIER)
+        return Markdown(words("tables.no_earlier"))
     figure = pack.total(pack.leading.id)
     if figure is None or figure.verdict not in {"rose", "fell"}:
-        short = escape_markdown(pack.leading.short)
-        said = f"{short} shows no detectable change, so the parts below may be chance as well."
+        said = words("wording.mix.no_change", kpi=escape_markdown(pack.leading.short))
     elif sentence := mix_sentence(pack):
         said = " ".join(part for part in (sentence, _still_sentence(pack, figure)) if part)
     else:
-        said = "A changed mix of answers does not account for most of the change."
-    return Markdown(f"{_SPLIT}\n\n{said}")
+        said = words("wording.mix.minor")
+    return Markdown(f"{words('wording.mix.split')}\n\n{said}")
 
 
 # --- the headline --------------------------------------------------------------------------------
 
 
 def _first_sentence(pack: Pack, figure: Figure | None) -> str:
-    kpi = pack.leading
-    short, period = escape_markdown(kpi.short), pack.period.label
+    kpi, words = pack.leading, pack.words
+    told = {"kpi": escape_markdown(kpi.short), "period": words.period(pack.period)}
+    if pack.audience and not any(pack.figures(each) for each in pack.kpis):
+        told["audience"] = escape_markdown(pack.audience.title)
+        return words("wording.headline.nothing", **told)
     if figure is None or not figure.is_shown:
-        return f"{short} in {period}: {tables.figure_text(figure, kpi)}."
-    value = tables.value_text(figure.value, kpi)
-    interval = tables.precision_text(pack, figure, kpi)
-    match figure.verdict:
-        case "rose" | "fell" if figure.change is not None:
-            size = tables.size_text(figure.change, kpi, long=True)
-            return (
-                f"{short} {figure.verdict} {size} to {value} ({interval}) in {period}, more than chance usually makes."
-            )
-        case "no detectable change":
-            since = pack.period.previous.label
-            return f"{short} is {value} ({interval}) in {period}: no detectable change since {since}."
-        case tables.TOO_FEW:
-            why = f"with too few {tables.rows_of(kpi)} to tell a change"
-            why = "which cannot be compared with the period before" if figure.change is None else why
-            return f"{short} is {value} ({interval}) in {period}, {why}."
-        case tables.COMPLETE:
-            change = tables.change_text(figure, kpi)
-            than = "as" if figure.change == 0 else "than"
-            return f"{short} is {value} in {period}, {change} {than} in {pack.period.previous.label}; {interval}."
-        case _:
-            return f"{short} is {value} ({interval}) in {period}, with no earlier figure to compare with."
+        return words("wording.headline.not_shown", mark=tables.figure_text(figure, kpi), **told)
+    told |= {
+        "value": tables.value_text(figure.value, kpi),
+        "interval": tables.precision_text(pack, figure, kpi),
+        "previous": words.period(pack.period.previous),
+        "size": tables.size_text(figure.change or 0, kpi, long=True),
+        "change": tables.change_text(figure, kpi),
+        "rows": tables.rows_of(kpi),
+    }
+    return words(f"wording.headline.{tables.happened(figure)}", **told)
 
 
 def _groups_sentence(pack: Pack, figure: Figure | None) -> str:
@@ -176,11 +166,11 @@ def _groups_sentence(pack: Pack, figure: Figure | None) -> str:
     moved = [level for level in _levels(pack, pack.leading) if level.verdict == figure.verdict]
     moved.sort(key=lambda level: (-abs(level.change or 0), level.segment, level.level))
     if not moved:
-        return f"No single group {figure.verdict} by itself."
+        return pack.words(f"wording.none_by_itself.{figure.verdict}")
     names = [
         f"{_named(pack, level)} ({tables.size_text(level.change or 0, pack.leading)})" for level in moved[:_MOST_NAMES]
     ]
-    return f"It {figure.verdict} most in {_joined(names)}."
+    return pack.words(f"wording.most.{figure.verdict}", groups=pack.words.joined(names))
 
 
 def _explaining(pack: Pack, figure: Figure | None) -> str | None:
@@ -206,16 +196,17 @@ def _part_of(total: MixRow, figure: Figure) -> float:
 
 def _mix_words(pack: Pack, segment: str, figure: Figure, total: MixRow) -> str:
     """Say what the mix of one segment would do by itself, naming the levels that pull; the split proves no cause."""
-    move, push, side = ("fall", "lower", "lower") if figure.verdict == "fell" else ("rise", "raise", "higher")
-    title, short = (escape_markdown(text) for text in (pack.segment_name(segment), pack.leading.short))
-    shift = f"The changed mix of answers by {title}"
+    words, way = pack.words, figure.verdict
+    told = {"segment": escape_markdown(pack.segment_name(segment)), "kpi": escape_markdown(pack.leading.short)}
+    shift = words("wording.mix.any", segment=told["segment"])
     if pulling := _pulling(pack, segment, figure):
-        names, shares = pulling
-        shift = f"The shift of answers towards {names} ({shares}), where {short} is {side},"
+        levels, shares = pulling
+        shift = words(f"wording.mix.pulling.{way}", levels=levels, shares=shares, kpi=told["kpi"])
     part = _part_of(total, figure)
     size = tables.size_text(total.mix_effect or 0, pack.leading, long=True)
-    whole = "" if part >= 1 else f", {tables.share_text(part)} of the {move}"
-    return f"{shift} would by itself {push} {short} by {size}{whole}; no {title} {figure.verdict} detectably."
+    if part >= 1:
+        return words(f"wording.mix.effect.{way}", shift=shift, size=size, **told)
+    return words(f"wording.mix.part.{way}", shift=shift, size=size, part=words.percent(part), **told)
 
 
 def _still_sentence(pack: Pack, figure: Figure) -> str:
@@ -225,7 +216,7 @@ def _still_sentence(pack: Pack, figure: Figure) -> str:
         for name in pack.report.mix_segments
         if (total := pack.mix_total(name)) and not total.is_hidden and abs(_part_of(total, figure)) < _MIX_STILL
     ]
-    return f"The shares by {_joined(still)} show no such shift." if still else ""
+    return pack.words("wording.mix.still", segments=pack.words.joined(still)) if still else ""
 
 
 def _shift(pack: Pack) -> tuple[str, str] | None:
@@ -242,10 +233,11 @@ def _pulling(pack: Pack, segment: str, figure: Figure) -> tuple[str, str] | None
     grown = [row for row in pack.mix_rows(segment) if not row.is_hidden and _pulls(row, figure)]
     if not grown:
         return None
-    names = _joined([escape_markdown(pack.level_label(segment, row.level)) for row in grown])
-    now = tables.share_text(sum(row.share_after or 0 for row in grown))
-    before = tables.share_text(sum(row.share_before or 0 for row in grown))
-    return names, f"{now} of all, {before} before"
+    words = pack.words
+    names = words.joined([escape_markdown(pack.level_label(segment, row.level)) for row in grown])
+    now = words.percent(sum(row.share_after or 0 for row in grown))
+    before = words.percent(sum(row.share_before or 0 for row in grown))
+    return names, words("wording.mix.shares", now=now, before=before)
 
 
 def _pulls(row: MixRow, figure: Figure) -> bool:
@@ -278,33 +270,35 @@ def _first_of_rows(pack: Pack, items: Sequence[_Item]) -> list[_Item]:
 
 def _item(pack: Pack, kpi: ShownKpi) -> _Item | None:
     """Return the strongest fact about a KPI that went wrong, with the others in short."""
-    total = pack.total(kpi.id)
-    asked = f"what changed since {pack.period.previous.label}, in the service or in who answers?"
+    total, words, short = pack.total(kpi.id), pack.words, escape_markdown(kpi.short)
+    since = words.period(pack.period.previous)
+    asked = words("wording.ask.total", previous=since)
     facts: list[tuple[int, float, str]] = []
     worse = _worse(pack, kpi)
     if kpi == pack.leading and (shift := _shift(pack)):
-        names, shares = shift
-        facts.append(
-            (0, _severity(total, kpi), f"**{escape_markdown(kpi.short)}: more answers from {names}** ({shares})")
-        )
+        levels, shares = shift
+        facts.append((0, _severity(total, kpi), words("wording.look.shift", kpi=short, levels=levels, shares=shares)))
         facts += _moved_too(pack, worse[: _MOST_NAMES - 1], kpi)
-        asked = f"why do more answers come from {names}?"
+        asked = words("wording.ask.shift", levels=levels)
     elif worse:
         facts.append((0, _severity(worse[0], kpi), _fell(pack, worse[0], kpi)))
         facts += _moved_too(pack, worse[1:_MOST_NAMES], kpi)
-        asked = f"what changed for {_named(pack, worse[0])} since {pack.period.previous.label}?"
+        asked = words("wording.ask.group", group=_named(pack, worse[0]), previous=since)
     elif total and total.is_shown and tables.is_worse(kpi, total.verdict):
         facts.append((0, _severity(total, kpi), _fell(pack, total, kpi)))
     if total and total.is_shown:
         facts += _facts_of_total(total, kpi)
     if not facts or total is None:
         return None
-    rank, size, first = facts[0]
-    asked = "what would close the gap?" if rank == _TARGETS else asked
-    value = f"{tables.figure_text(total, kpi)}, {tables.base_text(total, kpi)}"
-    lead = first if rank == 0 else f"**{escape_markdown(kpi.short)}: {first}** ({value})"
-    also = f" Also: {'; '.join(fact for _, _, fact in facts[1:])}." if facts[1:] else ""
-    return _Item(rank, size, kpi.id, f"{lead}.{also} [*Ask {escape_markdown(kpi.owner)}: {asked}*]{{.cx-question}}")
+    rank, size, lead = facts[0]
+    if rank:
+        told = {"value": tables.figure_text(total, kpi), "base": tables.base_text(total, kpi)}
+        lead = words("wording.look.fact", kpi=short, fact=lead, **told)
+    asked = words("wording.ask.gap") if rank == _TARGETS else asked
+    question = words("wording.look.question", owner=escape_markdown(kpi.owner), question=asked)
+    also = words("wording.look.also", facts="; ".join(fact for _, _, fact in facts[1:])) if facts[1:] else ""
+    said = [f"{lead}.", also, f"[*{question}*]{{.cx-question}}"]
+    return _Item(rank, size, kpi.id, " ".join(part for part in said if part))
 
 
 def _worse(pack: Pack, kpi: ShownKpi) -> list[Figure]:
@@ -315,30 +309,37 @@ def _worse(pack: Pack, kpi: ShownKpi) -> list[Figure]:
 
 def _moved_too(pack: Pack, levels: Sequence[Figure], kpi: ShownKpi) -> list[tuple[int, float, str]]:
     """Return further groups that moved the wrong way, in short."""
-    return [(0, 0.0, f"{_named(pack, level)} {tables.change_text(level, kpi)}") for level in levels]
+    return [
+        (0, 0.0, pack.words("wording.look.moved", group=_named(pack, level), change=tables.change_text(level, kpi)))
+        for level in levels
+    ]
 
 
 def _facts_of_total(total: Figure, kpi: ShownKpi) -> list[tuple[int, float, str]]:
     """Return what is wrong with a total: its rank, its size, and the words."""
-    facts = []
+    facts, words = [], kpi.words
     if tables.is_alarming(kpi, total):
         usual = tables.interval_text(total.usual_low, total.usual_high, kpi)
-        facts.append((_SIGNALS, _severity(total, kpi), f"overall {escape_markdown(total.signal)} ({usual})"))
+        signal = escape_markdown(words.text(total.signal or ""))
+        facts.append((_SIGNALS, _severity(total, kpi), words("wording.look.signal", signal=signal, usual=usual)))
     if total.status == "target missed" and total.target is not None and total.value is not None:
         far = abs(total.value - total.target)
-        facts.append((_TARGETS, far, f"{tables.target_text(total, kpi)} by {tables.size_text(far, kpi)}"))
+        told = {"target": tables.target_value_text(total.target, kpi), "size": tables.size_text(far, kpi)}
+        facts.append((_TARGETS, far, words("wording.look.missed", **told)))
     return facts
 
 
 def _fell(pack: Pack, figure: Figure, kpi: ShownKpi) -> str:
     """Say how a group or a total moved the wrong way, with interval and base."""
-    group = "" if figure.segment == ALL else f", {_named(pack, figure)}"
-    size = tables.size_text(figure.change or 0, kpi, long=True)
-    precision = f"{tables.precision_text(pack, figure, kpi)}; {tables.base_text(figure, kpi)}"
-    return (
-        f"**{escape_markdown(kpi.short)}{group}: {figure.verdict} {size} to {tables.value_text(figure.value, kpi)}** "
-        f"({precision})"
-    )
+    told = {
+        "kpi": escape_markdown(kpi.short),
+        "group": _named(pack, figure),
+        "size": tables.size_text(figure.change or 0, kpi, long=True),
+        "value": tables.value_text(figure.value, kpi),
+        "interval": tables.precision_text(pack, figure, kpi),
+        "base": tables.base_text(figure, kpi),
+    }
+    return pack.words(f"wording.look.{'' if figure.segment == ALL else 'group_'}{figure.verdict}", **told)
 
 
 def _severity(figure: Figure | None, kpi: ShownKpi) -> float:
@@ -364,12 +365,3 @@ def _levels(pack: Pack, kpi: ShownKpi) -> list[Figure]:
 
 def _named(pack: Pack, figure: Figure) -> str:
     return escape_markdown(pack.group_label(figure))
-
-
-def _joined(names: Sequence[str]) -> str:
-    """Return names as a reader lists them.
-
-    >>> _joined(["Phone", "Chat", "App"])
-    'Phone, Chat and App'
-    """
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""

@@ -2,9 +2,10 @@
 
 A sentence has a key such as `headline.rose` and stands in `cxreport/present/languages/<language>/headline.yml`. A
 project changes sentences, or adds a language of its own, in `reports/wording/<language>.yml`, which also translates the
-texts of its notebooks and definitions.
+texts of its notebooks and definitions. What the checks and measures note in English is translated by `texts.yml`.
 """
 
+import re
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,13 @@ from cxreport.periods import Period
 ENGLISH = "en"
 MINUS = "\u2212"
 _LANGUAGES = "languages"
+_TEXTS = "texts"  # the file of a language that translates texts and holds no sentences
 _FORMS = {"zero", "one", "two", "few", "many", "other"}
+_KEEPS_CAPITALS = {"de", "lb"}  # languages whose nouns begin with a capital inside a sentence, too
+_NAME = re.compile(r"\{([a-z]\w*)\}")
+_COUNT = re.compile(r"\d{1,3}(,\d{3})*(\.\d+)?")
+# What stands between the texts of Markdown: blank lines, fences, marks of headings and of definitions.
+_BETWEEN = re.compile(r"(\n\s*\n|^:{3,}.*$|^#{1,6} +|\n:   )", re.MULTILINE)
 
 # A sentence, or its forms by plural category.
 Sentence = str | dict[str, str]
@@ -47,6 +54,7 @@ class Words:
         by plural category are chosen by `count`.
     texts
         What notebooks and definitions say, in the words of the language they are written in, to its translation.
+        `{names}` in both stand for what varies: numbers, and texts with a translation of their own.
     """
 
     language: str
@@ -64,12 +72,13 @@ class Words:
                 expected=f"one of {listed(languages(project))}",
                 do="name one of these in the report's `language`, or add its words as `reports/wording/<language>.yml`",
             )
-        sentences, texts = _read_own(own)
+        sentences, own_texts = _read_own(own)
+        texts = _shipped_texts(language) | own_texts
         english = _shipped(ENGLISH)
         problems = [f"unknown sentence `{key}`{nearest(key, english)}" for key in sentences if key not in english]
         found = shipped | sentences
         problems += list(_problems(found, english))
-        problems += [f"the text `{text}` has no translation" for text, said in texts.items() if not said]
+        problems += list(_text_problems(texts))
         try:
             _locale(language)
         except (UnknownLocaleError, ValueError):
@@ -82,24 +91,46 @@ class Words:
             )
         return cls(language, found, texts)
 
-    def __call__(self, key: str, count: float | None = None, **values: object) -> str:
-        """Return a sentence with its values; `count` chooses the plural form and fills `{count}`.
+    def __call__(self, key: str, count: float | None = None, digits: int = 0, /, **values: object) -> str:
+        """Return a sentence with its values; `count`, with so many digits, chooses the plural and fills `{count}`.
 
         >>> Words("en", {"case": {"one": "{count} case", "other": "{count} cases"}})("case", 1)
         '1 case'
         """
         sentence = self.sentences[key]
         if isinstance(sentence, dict):
-            assert count is not None, f"`{key}` has plural forms and needs a count"
+            assert count is not None, f"`{key}` has plural forms and needs a count after its key"
             # The category is that of the number as it is written.
-            sentence = sentence.get(self._locale.plural_form(count), sentence["other"])
+            written = float(round_half_up(count, digits))
+            sentence = sentence.get(self._locale.plural_form(written), sentence["other"])
         if count is not None:
-            values = {"count": self.number(count)} | values
+            values = {"count": self.number(count, digits)} | values
         return sentence.format(**values)
 
     def text(self, text: str) -> str:
-        """Return the translation of a notebook's or definition's own text; itself where there is none."""
-        return self.texts.get(_key(text), text)
+        """Return the translation of a notebook's, definition's or check's own text; itself where there is none.
+
+        >>> Words("de", {}, {"{n} rows": "{n} Zeilen"}).text("1,234 rows")
+        '1.234 Zeilen'
+        """
+        wanted = _key(text)
+        return self.texts.get(wanted) or self._matched(wanted) or text
+
+    def prose(self, markdown: str) -> str:
+        """Return Markdown with each heading, paragraph, term and definition translated by `text`."""
+        parts = _BETWEEN.split(markdown)
+        for place, part in enumerate(parts):
+            if place % 2 == 0 and (text := part.strip()):
+                parts[place] = part.replace(text, self.text(text))
+        return "".join(parts)
+
+    def inside(self, title: str) -> str:
+        """Return a title as it stands inside a sentence.
+
+        >>> Words("en", {}).inside("Journey stage"), Words("de", {}).inside("Kanal")
+        ('journey stage', 'Kanal')
+        """
+        return title if self._locale.language in _KEEPS_CAPITALS else title[:1].lower() + title[1:]
 
     def number(self, value: float, digits: int = 0, *, signed: bool = False) -> str:
         """Return a number with the language's separators, halves rounded away from zero and a real minus sign.
@@ -111,6 +142,15 @@ class Words:
         sign = MINUS if rounded < 0 else "+" if signed and rounded > 0 else ""
         whole, _, part = f"{abs(rounded):,}".partition(".")
         return sign + whole.replace(",", self._group) + (self._decimal + part if part else "")
+
+    def percent(self, share: float, digits: int = 0) -> str:
+        """Return a share of a base as a percentage.
+
+        >>> Words("en", {}).percent(0.285), Words("es", {}).percent(0.0521, 1).split()
+        ('29%', ['5,2', '%'])
+        """
+        # Shifting the point in decimal keeps 0.285 from becoming 28.499999999999996.
+        return self._percent.replace("#,##0", self.number(float(Decimal(str(share)).scaleb(2)), digits))
 
     def joined(self, items: Sequence[str]) -> str:
         """Return items as a list in words: `a, b and c`."""
@@ -146,6 +186,29 @@ class Words:
         return _locale(self.language)
 
     @cached_property
+    def _percent(self) -> str:
+        return str(self._locale.percent_formats[None].pattern)
+
+    @cached_property
+    def _patterns(self) -> dict[re.Pattern[str], str]:
+        """The texts with names, those that say most themselves first."""
+        named = sorted(filter(_NAME.search, self.texts), key=lambda text: -len(_NAME.sub("", text)))
+        return {re.compile(_NAME.sub(r"(?P<\1>.+?)", _escaped(text))): self.texts[text] for text in named}
+
+    def _matched(self, text: str) -> str:
+        """Return the translation of the first text with names that fits; empty when none does."""
+        for pattern, said in self._patterns.items():
+            if found := pattern.fullmatch(text):
+                values = {name: self._value(value) for name, value in found.groupdict().items()}
+                return _NAME.sub(lambda name: values[name[1]], said)  # noqa: B023 - called at once
+        return ""
+
+    def _value(self, text: str) -> str:
+        if not _COUNT.fullmatch(text):
+            return self.text(text)
+        return self.number(float(text.replace(",", "")), len(text.partition(".")[2]))
+
+    @cached_property
     def _decimal(self) -> str:
         return get_decimal_symbol(self._locale)
 
@@ -177,8 +240,18 @@ def _shipped(language: str) -> dict[str, Sentence]:
     found: dict[str, Sentence] = {}
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         content = yaml.load(entry.read_text(encoding="utf-8"), yaml.CSafeLoader)
-        found |= dict(_flat(content, Path(entry.name).stem))
+        module = Path(entry.name).stem
+        found |= dict(_flat(content, module)) if module != _TEXTS else {}
     return found
+
+
+def _shipped_texts(language: str) -> dict[str, str]:
+    path = files("cxreport.present") / _LANGUAGES / language / f"{_TEXTS}.yml"
+    return _texts(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)) if path.is_file() else {}
+
+
+def _texts(content: Mapping[Any, Any] | None) -> dict[str, str]:
+    return {_key(str(text)): str(said or "").strip() for text, said in (content or {}).items()}
 
 
 def _read_own(path: Path) -> tuple[dict[str, Sentence], dict[str, str]]:
@@ -194,8 +267,7 @@ def _read_own(path: Path) -> tuple[dict[str, Sentence], dict[str, str]]:
             expected="the keys `sentences` (key to template) and `texts` (text to its translation)",
             do="correct the file",
         )
-    texts = {_key(str(text)): str(said or "") for text, said in (content.get("texts") or {}).items()}
-    return dict(_flat(content.get("sentences") or {})), texts
+    return dict(_flat(content.get("sentences") or {})), _texts(content.get("texts"))
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Sentence]]:
@@ -224,6 +296,17 @@ def _problems(sentences: Mapping[str, Sentence], english: Mapping[str, Sentence]
                 yield f"`{key}`: {error}"
 
 
+def _text_problems(texts: Mapping[str, str]) -> Iterator[str]:
+    for text, said in texts.items():
+        if not said:
+            yield f"the text `{text}` has no translation"
+        names = _NAME.findall(text)
+        if extra := set(_NAME.findall(said)) - set(names):
+            yield f"the translation of `{text}` names {listed(sorted(extra))}"
+        if len(names) > len(set(names)) or not _NAME.sub("", text).strip():
+            yield f"the text `{text}` names something twice, or nothing but names"
+
+
 def _forms(sentence: Sentence) -> Iterable[str]:
     return sentence.values() if isinstance(sentence, dict) else [sentence]
 
@@ -234,6 +317,11 @@ def _names(template: str) -> set[str]:
     if wrong := [name for name in names if not name.isidentifier()]:
         raise ValueError(f"`{{{wrong[0]}}}` is no name")
     return names
+
+
+def _escaped(text: str) -> str:
+    """Return a text as a regular expression for itself, but for its names in braces."""
+    return re.sub(r"\\\{([a-z]\w*)\\\}", r"{\1}", re.escape(text))
 
 
 def _key(text: str) -> str:

@@ -6,7 +6,7 @@ visit" fell 25 points; the survey language vi is suppressed, and with it zh.
 
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from cxreport.config import Project, load_kpis, load_report
 from cxreport.engine import write_table
 from cxreport.periods import Period
 from cxreport.present.pack import open_pack
-from cxreport.schema import ESTIMATES, ESTIMATES_KEY, MIX
+from cxreport.schema import ANALYSES, ESTIMATES, ESTIMATES_KEY, MIX
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST = Period.parse("2026-09")
@@ -391,3 +391,18 @@ def monthly(measured):
 def passengers(measured):
     """The pack of the airport survey, which has one period only."""
     return open_pack("sfo", "", str(measured.root))
+
+
+@pytest.fixture
+def analysed(monthly):
+    """Return the pack of the sample company's last month beside tables of analyses, given as lists of rows."""
+
+    def with_tables(**tables):
+        pack = replace(monthly)
+        # What the pack would read from its folder, once.
+        pack.__dict__["analyses"] = {
+            name: pd.DataFrame(rows, columns=ANALYSES[name].names) for name, rows in tables.items()
+        }
+        return pack
+
+    return with_tables

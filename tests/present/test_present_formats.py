@@ -2,25 +2,29 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cxreport.config import Project
 from cxreport.present import tables
+from cxreport.present.words import MINUS, Words
 
+ENGLISH = Words.open(Project(Path(__file__).resolve().parents[2]), "en")
 NUMBERS = st.floats(min_value=-1e7, max_value=1e7, allow_nan=False)
 
 
 def read_back(text):
     """Return the number that a formatted number says."""
-    return float(text.replace(tables.MINUS, "-").replace(",", ""))
+    return float(text.replace(MINUS, "-").replace(",", ""))
 
 
 @given(NUMBERS, st.integers(0, 4))
 def test_number_reads_back_within_half_a_unit(value, digits):
     """A formatted number lies at most half of its last digit from the value, and has exactly its digits."""
-    text = tables.number(value, digits)
+    text = ENGLISH.number(value, digits)
     assert read_back(text) == pytest.approx(value, abs=0.5 * 10**-digits * (1 + 1e-6) + 1e-9)
     assert len(text.partition(".")[2]) == digits
 
@@ -28,7 +32,7 @@ def test_number_reads_back_within_half_a_unit(value, digits):
 @given(NUMBERS, st.integers(0, 4), st.booleans())
 def test_number_never_shows_a_signed_zero_nor_loses_a_sign(value, digits, signed):
     """Zero carries no sign; a negative that does not round to zero keeps a real minus sign."""
-    text = tables.number(value, digits, signed=signed)
+    text = ENGLISH.number(value, digits, signed=signed)
     assert "-" not in text
     shown = read_back(text.removeprefix("+"))
     if shown == 0:
@@ -40,15 +44,15 @@ def test_number_never_shows_a_signed_zero_nor_loses_a_sign(value, digits, signed
 
 def test_halves_round_away_from_zero():
     """12.5% is 13%, and -0.5 is -1, whatever binary fractions do."""
-    assert tables.share_text(0.125) == "13%"
-    assert tables.share_text(0.285) == "29%"
-    assert tables.number(-0.5) == f"{tables.MINUS}1"
+    assert ENGLISH.percent(0.125) == "13%"
+    assert ENGLISH.percent(0.285) == "29%"
+    assert ENGLISH.number(-0.5) == f"{MINUS}1"
 
 
 @given(st.floats(min_value=0, max_value=1e6, allow_nan=False))
 def test_duration_reads_back(minutes):
     """Hours and minutes are exact to the minute, days to a tenth; 60 minutes never stand beside an hour."""
-    text = tables.duration(minutes)
+    text = tables.duration(minutes, ENGLISH)
     if found := re.fullmatch(r"([\d,.]+) days?", text):
         assert float(found[1].replace(",", "")) * 1440 == pytest.approx(minutes, abs=73)
     else:
@@ -72,13 +76,13 @@ def test_duration_reads_back(minutes):
 )
 def test_durations_as_said(minutes, text):
     """Durations read as a person says them."""
-    assert tables.duration(minutes) == text
+    assert tables.duration(minutes, ENGLISH) == text
 
 
 def test_units_each_have_their_form(monthly):
     """Points are whole, shares percent, scores two decimals, and intervals say "to"."""
     kpis = monthly.kpis
-    assert tables.value_text(-22.4, kpis["nps"]) == f"{tables.MINUS}22"
+    assert tables.value_text(-22.4, kpis["nps"]) == f"{MINUS}22"
     assert tables.value_text(39.8398, kpis["nps"], 2) == "39.84"
     assert tables.value_text(0.8149, kpis["csat"]) == "81%"
     assert tables.value_text(5.305, kpis["ces_v2"]) == "5.31"
@@ -119,9 +123,9 @@ def test_hidden_figure_shows_no_number_of_its_own(monthly, reason, name):
         tables.target_text(figure, kpi),
         tables.benchmark_text(monthly, figure, kpi),
         tables.gap_interval_text(figure, kpi),
-        tables.past_text(figure),
+        tables.past_text(monthly, figure),
         tables.history_text(monthly, figure),
-        tables.peers_text(replace(figure, peer_percentile=0.33)),
+        tables.peers_text(monthly, replace(figure, peer_percentile=0.33)),
     ]
     digits = re.findall(r"\d+", " ".join(shown))
     assert set(digits) <= {str(kpi.minimum_base.suppress)}
@@ -147,7 +151,7 @@ def test_direction_of_good_decides_what_is_worse(monthly):
     [
         ("service_cost", 12.4, "USD 12.40"),
         ("lifetime_value", 1234.4, "USD 1,234"),
-        ("historic_value", -3.5, f"USD {tables.MINUS}3.50"),
+        ("historic_value", -3.5, f"USD {MINUS}3.50"),
         ("purchase_frequency", 1.044, "1.04"),
         ("backlog", 1234.0, "1,234 cases"),
         ("backlog", 1.0, "1 case"),
@@ -160,7 +164,7 @@ def test_direction_of_good_decides_what_is_worse(monthly):
         ("net_revenue_retention", 1.5, "150%"),
         ("retention_12_months", 0.72, "72%"),
         ("public_rating", 3.456, "3.46"),
-        ("net_sentiment", -12.0, f"{tables.MINUS}12"),
+        ("net_sentiment", -12.0, f"{MINUS}12"),
     ],
 )
 def test_every_unit_has_its_form(monthly, name, value, text):
@@ -218,7 +222,7 @@ def test_a_change_never_reads_as_none(monthly, change, name):
     told = tables.size_text(change, kpi)
     if change > smallest:
         assert re.search(r"[1-9]", told)
-    assert tables.MINUS not in told
+    assert MINUS not in told
 
 
 @pytest.mark.parametrize(

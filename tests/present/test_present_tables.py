@@ -10,6 +10,7 @@ import pytest
 from cxreport.config import Base
 from cxreport.present import method, tables
 from cxreport.present.markup import escape_markdown
+from cxreport.present.words import MINUS
 
 
 def rows_of(markdown):
@@ -87,8 +88,7 @@ def test_every_change_in_a_group_is_listed(monthly):
 def test_mix_table_adds_up(monthly):
     """The parts of all levels add up to the totals in the last row."""
     rows = [
-        [float(cell.replace(tables.MINUS, "-")) for cell in row[3:]]
-        for row in rows_of(tables.mix_table(monthly, "channel"))
+        [float(cell.replace(MINUS, "-")) for cell in row[3:]] for row in rows_of(tables.mix_table(monthly, "channel"))
     ]
     for column in (0, 1):
         assert sum(row[column] for row in rows[:-1]) == pytest.approx(rows[-1][column], abs=0.25)
@@ -97,7 +97,7 @@ def test_mix_table_adds_up(monthly):
 def test_absent_things_are_told_in_a_sentence(monthly, passengers):
     """What a report does not have is a plain sentence or nothing, never a broken table."""
     assert tables.questions_table(monthly).text == "No KPI of this report is computed per question."
-    assert tables.changes_table(passengers).text == tables.NO_EARLIER
+    assert tables.changes_table(passengers).text == passengers.words("tables.no_earlier")
     assert tables.segment_table(passengers, passengers.leading, "touchpoint").text == ""
     assert tables.mix_table(passengers, passengers.mix_segment).text == ""
 
@@ -192,9 +192,9 @@ def test_one_family_and_its_weights_are_declared(monthly, passengers):
     assert "is kept for" not in method.comparisons(replace(passengers, report=weightless)).text
 
 
-def test_usual_ranges_tell_how_they_are_fixed():
+def test_usual_ranges_tell_how_they_are_fixed(monthly):
     """The numbers of the page are those of the rule: 24 figures fix a range, 12 are the fewest."""
-    text = method.usual_ranges().text
+    text = method.usual_ranges(monthly).text
     assert "first 24 figures" in text
     assert "fewer than 12 there is none" in text
 
@@ -292,7 +292,7 @@ def test_gap_takes_its_interval_from_the_estimates(monthly):
         row for row in rows_of(tables.targets_table(replace(monthly, estimates=estimates))) if "benchmark" in row[3]
     )
     assert "not distinguishable" in row[3]
-    assert f"({tables.MINUS}2.0 to +31.0)" in unescape(row[3])
+    assert f"({MINUS}2.0 to +31.0)" in unescape(row[3])
 
 
 def test_groups_stand_out_by_their_test_alone(monthly):
