@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, settings
 
 from cxreport.config import Project
 from cxreport.periods import Period
+from cxreport.present.words import ENGLISH, Words
 from cxreport.sample import write_sample
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,6 +106,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def root() -> Path:
     """The project under test."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def english(root) -> Words:
+    """The words of the language that the suite itself speaks."""
+    return Words.open(Project(root), ENGLISH)
 
 
 @pytest.fixture(scope="session")

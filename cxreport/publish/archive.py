@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+from cxreport.config import AUDIENCE_FILE, EVERYBODY
 from cxreport.errors import UsageError, listed
+from cxreport.measure.audiences import Audience
 from cxreport.periods import Period
-from cxreport.publish import atomic, manifest
+from cxreport.publish import atomic, fonts, manifest
 
-HTML = "all/report.html"
-PDF = "all/report.pdf"
-QUALITY = "all/data-quality.html"
+# What the folder of everybody and that of each audience hold.
+PAGE, PRINT, NOTEBOOKS = "report.html", "report.pdf", "notebooks"
+HTML = f"{EVERYBODY}/{PAGE}"
+PDF = f"{EVERYBODY}/{PRINT}"
+QUALITY = f"{EVERYBODY}/data-quality.html"
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def _page(issues: Iterable[Issue]) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Reports</title>
-<style>{_STYLE}</style>
+<style>{fonts.style_sheet()}{_STYLE}</style>
 </head>
 <body>
 <main>
@@ -111,37 +115,93 @@ def _row(issue: Issue) -> str:
     base = f"{quote(issue.report)}/{quote(issue.period.id)}"
     files = (("Report", HTML), ("PDF", PDF), ("Data quality", QUALITY), ("Record", manifest.NAME))
     links = " ".join(
-        f'<a href="{base}/{path}">{name}<span class="unseen"> of {label}</span></a>'
+        _link(f"{base}/{path}", name, label)
         for name, path in files
         if (issue.folder / path).is_file()  # issues of earlier versions have no data-quality page
     )
     return (
         f'<tr><th scope="row">{label}</th><td>{escape(issue.as_of)}</td>'
-        f"<td>{escape(issue.decision)}</td><td>{links}</td></tr>"
+        f"<td>{escape(issue.decision)}</td><td>{links}{_audiences(issue, base, label)}</td></tr>"
     )
 
 
+def _link(address: str, name: str, label: str) -> str:
+    return f'<a href="{address}">{name}<span class="unseen"> of {label}</span></a>'
+
+
+def _audiences(issue: Issue, base: str, label: str) -> str:
+    """Return the packs of the audiences of an issue as a list that opens; empty where it has none."""
+    audiences = sorted(map(Audience.read, issue.folder.glob(f"*/{AUDIENCE_FILE}")), key=lambda each: each.title)
+    if not audiences:
+        return ""
+    items = (
+        f"<li>{escape(each.title)}: "
+        + " ".join(
+            _link(f"{base}/{each.id}/{file}", name, f"{escape(each.title)}, {label}")
+            for name, file in (("Report", PAGE), ("PDF", PRINT))
+        )
+        + "</li>"
+        for each in audiences
+    )
+    return f"<details><summary>Audiences</summary><ul>{''.join(items)}</ul></details>"
+
+
+# In the colours of reports/theme/report.css.
 _STYLE = """
-:root { color-scheme: light dark; }
-body { margin: 0; font: 1rem/1.5 Lato, system-ui, sans-serif; color: #1d2733; background: #fff; }
-main { max-width: 56rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
-h1, h2 { line-height: 1.2; }
-h2 { margin: 2rem 0 0; }
-section > p { margin: .25rem 0 1rem; }
-table { width: 100%; border-collapse: collapse; }
-caption { text-align: left; padding-bottom: .5rem; color: #4a5866; }
-th, td { padding: .6rem .75rem .6rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #c9d1d9; }
-a { display: inline-block; min-height: 1.5rem; margin-right: 1rem; color: #0b5394; }
-.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-@media (max-width: 34rem) {
-  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  tr { display: block; padding: .75rem 0; border-bottom: 1px solid #c9d1d9; }
-  th, td { display: block; padding: .1rem 0; border: 0; }
+:root {
+  color-scheme: light dark;
+  --ink: #1d2730; --muted: #515d68; --line: #d9e0e6; --paper: #ffffff; --ground: #f4f6f8; --accent: #0f4c75;
 }
-@media (prefers-color-scheme: dark) {
-  body { color: #e6edf3; background: #12181f; }
-  caption { color: #a8b4c0; }
-  a { color: #8ec5ff; }
-  th, td, tr { border-color: #3a4652; }
+@media screen and (prefers-color-scheme: dark) {
+  :root {
+    --ink: #e6edf3; --muted: #aab7c3; --line: #36424d; --paper: #182028; --ground: #10161c; --accent: #7fc1ee;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0;
+  color: var(--ink);
+  background: var(--ground);
+  font: 1.0625rem/1.5 Lato, system-ui, sans-serif;
+  font-variant-numeric: tabular-nums;
+}
+main { max-width: 60rem; margin: 0 auto; padding: 2rem 1.5rem 4rem; }
+h1, h2 { margin: 0; line-height: 1.25; }
+h1 { font-size: 1.75rem; }
+h2 { font-size: 1.25rem; }
+section {
+  margin-top: 1.5rem;
+  padding: 1.25rem;
+  background: var(--paper);
+  border: 1px solid var(--line);
+  border-radius: 10px;
+}
+section > p { margin: 0.15rem 0 1rem; color: var(--muted); }
+table { width: 100%; border-collapse: collapse; font-size: 0.9625rem; }
+caption { padding-bottom: 0.5rem; color: var(--muted); text-align: left; }
+th, td {
+  padding: 0.6rem 0.75rem 0.6rem 0;
+  text-align: left;
+  vertical-align: baseline;
+  border-bottom: 1px solid var(--line);
+}
+thead th { color: var(--muted); font-size: 0.875rem; }
+tbody tr:last-child > * { border-bottom: 0; }
+a { display: inline-block; min-height: 1.5rem; margin-right: 1rem; color: var(--accent); }
+a:focus-visible { outline: 3px solid #b86e00; outline-offset: 2px; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+@media (max-width: 40rem) {
+  main { padding: 1.25rem 1rem 3rem; }
+  section { padding: 1rem; }
+  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  tr { display: block; padding: 0.75rem 0; border-bottom: 1px solid var(--line); }
+  tbody tr:last-child { border-bottom: 0; }
+  th, td { display: block; padding: 0.1rem 0; border: 0; }
+}
+@media print {
+  body { background: none; font-size: 10.5pt; }
+  section { padding: 0; border: 0; }
+  tr { break-inside: avoid; }
+  h2, caption { break-after: avoid; }
 }
 """

@@ -15,6 +15,7 @@ import nbformat
 import yaml
 
 from cxreport.errors import RunError, listed, nearest
+from cxreport.present.words import Words
 
 Cell = nbformat.NotebookNode
 
@@ -23,6 +24,21 @@ MARKDOWN = "text/markdown"
 OPTIONS = ("echo", "fig-alt", "fig-cap", "include", "label", "output", "tbl-cap")
 
 _V4: Any = nbformat.v4  # its builders carry no types
+# What figures say of themselves, by the option that it stands for.
+_TOLD = {"fig-cap": "caption", "fig-alt": "alt"}
+# Quarto's words for what only pages show; both renderers know them.
+_DISCLOSED = """::: {{.content-visible when-format="html"}}
+```{{=html}}
+<details class="cx-data"><summary>{summary}</summary>
+```
+
+{data}
+
+```{{=html}}
+</details>
+```
+:::"""
+_TEXTS = ("fig-alt", "fig-cap", "tbl-cap")
 _DROPPED_TAGS = {"parameters", "injected-parameters", "remove-cell"}
 _SHOWABLE = {SVG, MARKDOWN, "text/plain"}
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\s*\Z", re.DOTALL)
@@ -51,18 +67,21 @@ class _Part:
             yield from (text for kind, text in shown(self.cell) if kind == MARKDOWN)
 
 
-def merge(notebooks: list[Path], *, title: str, subtitle: str, provenance: dict[str, str], author: str = "") -> Cell:
+def merge(
+    notebooks: list[Path], *, words: Words, title: str, subtitle: str, provenance: dict[str, str], author: str = ""
+) -> Cell:
     """Return executed notebooks as one clean document.
 
     The first cell is front matter. Every notebook becomes a chapter under its own front-matter title, and
     `provenance` (term to text) closes the document. Hidden cells, tags, timings, counts and everything else that
-    changes between two equal runs are left out. `title`, `subtitle`, `author` and `provenance` are plain text.
+    changes between two equal runs are left out. `title`, `subtitle`, `author` and `provenance` are plain text. What the
+    notebooks themselves say is translated by `words`.
 
     Raises `RunError` with every problem of every notebook: a stored error, an output that a page cannot show, an
     unknown or wrong `#|` option, a figure without alternative text, a label given twice, a reference to no label.
     """
     problems: list[str] = []
-    parts = [part for path in notebooks for part in _chapter(path, problems)]
+    parts = [part for path in notebooks for part in _chapter(path, words, problems)]
     problems += _label_problems(parts)
     if problems:
         raise RunError(
@@ -70,7 +89,11 @@ def merge(notebooks: list[Path], *, title: str, subtitle: str, provenance: dict[
             expected="executed notebooks in the language that both renderers understand",
             do="correct the cells named above and run again",
         )
-    cells = [_front_matter_cell(title, subtitle, author), *(part.cell for part in parts), _provenance_cell(provenance)]
+    cells = [
+        _front_matter_cell(title, subtitle, author, words),
+        *(part.cell for part in parts),
+        _provenance_cell(provenance),
+    ]
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -140,8 +163,9 @@ def _cell(kind: str, source: str, **parts: Any) -> Cell:
     return new
 
 
-def _front_matter_cell(title: str, subtitle: str, author: str) -> Cell:
-    content = {"title": plain(title), "subtitle": plain(subtitle), "author": plain(author), "lang": "en"}
+def _front_matter_cell(title: str, subtitle: str, author: str, words: Words) -> Cell:
+    content = {"title": plain(title), "subtitle": plain(subtitle), "author": plain(author)}
+    content |= {"lang": words.language, "toc-title": words("document.frame.chapters")}
     given = {key: value for key, value in content.items() if value}
     text = yaml.safe_dump(given, sort_keys=False, allow_unicode=True, width=float("inf"))
     return _cell("raw", f"---\n{text}---")
@@ -152,26 +176,26 @@ def _provenance_cell(provenance: dict[str, str]) -> Cell:
     return _cell("markdown", "\n\n".join(["::: {.provenance}", *entries, ":::"]))
 
 
-def _chapter(path: Path, problems: list[str]) -> Iterator[_Part]:
+def _chapter(path: Path, words: Words, problems: list[str]) -> Iterator[_Part]:
     """Yield the heading and the visible cells of one notebook."""
     notebook = read(path)
     matter = front_matter(notebook)
     if not matter.get("title"):
         problems.append(f"{path.name}: no `title:` in a raw first cell between `---` lines")
-    lead = f"\n\n::: {{.lead}}\n{matter['subtitle']}\n:::" if matter.get("subtitle") else ""
-    heading = f"# {matter.get('title', path.stem)}{lead}"
+    lead = f"\n\n::: {{.lead}}\n{words.text(matter['subtitle'])}\n:::" if matter.get("subtitle") else ""
+    heading = f"# {words.text(str(matter.get('title', path.stem)))}{lead}"
     yield _Part(f"{path.name} front matter", _cell("markdown", heading), {})
     for number, cell in enumerate(notebook.cells[1:] if matter else notebook.cells, start=2 if matter else 1):
         place = f"{path.name} cell {number}"
         if cell.cell_type == "code":
-            yield from _code_part(place, cell, problems)
+            yield from _code_part(place, cell, words, problems)
         elif _DROPPED_TAGS.isdisjoint(cell.metadata.get("tags", [])):
             if cell.cell_type == "raw":
                 problems.append(f"{place}: a raw cell after the first (write a raw block in a markdown cell)")
-            yield _Part(place, _cell(cell.cell_type, cell.source), {})
+            yield _Part(place, _cell(cell.cell_type, words.prose(cell.source)), {})
 
 
-def _code_part(place: str, cell: Cell, problems: list[str]) -> Iterator[_Part]:
+def _code_part(place: str, cell: Cell, words: Words, problems: list[str]) -> Iterator[_Part]:
     wrong = [f"the stored error {output.ename}" for output in cell.outputs if output.output_type == "error"]
     try:
         chosen = options(cell)
@@ -183,13 +207,51 @@ def _code_part(place: str, cell: Cell, problems: list[str]) -> Iterator[_Part]:
     if not is_dropped:
         outputs = list(_outputs(cell, chosen.get("output") == "asis", wrong))
         clean = _cell("code", cell.source, outputs=outputs)
+        translated = {key: words.text(str(chosen[key])) for key in _TEXTS if key in chosen}
+        if translated.items() - chosen.items():
+            chosen |= translated
+            clean["source"] = _with_options(chosen, cell.source)
         contents = shown(clean)
-        wrong += _figure_and_table_problems(chosen, [kind for kind, _ in contents])
+        wrong += _figure_and_table_problems(chosen, outputs)
         if _is_text_figure(chosen, contents):
             yield _Part(place, _text_figure(chosen, contents[0][1]), {})
+        elif any(map(_told, outputs)):
+            yield from _told_parts(place, clean, chosen, words)
         else:
             yield _Part(place, clean, chosen)
     problems += [f"{place}: {problem}" for problem in wrong]
+
+
+def _told(output: Cell) -> dict[str, str]:
+    """Return what a figure says of itself: `alt`, `caption` and `data`, each only if it says so."""
+    told: dict[str, str] = output.get("metadata", {}).get("cxreport", {})
+    return told
+
+
+def _told_parts(place: str, cell: Cell, chosen: dict[str, Any], words: Words) -> Iterator[_Part]:
+    """Yield one cell for each output; a figure's words become its options, unless the cell itself has some."""
+    for output in cell.outputs:
+        told = _told(output)
+        own = {key: " ".join(told[name].split()) for key, name in _TOLD.items() if name in told}
+        options_ = {key: value for key, value in (own | chosen).items() if key != "output" or not told}
+        clean = _V4.new_output("display_data", data=output.data) if told else output
+        part = _Part(place, _cell("code", _with_options(options_, cell.source), outputs=[clean]), options_)
+        yield from _with_data(part, told["data"], words) if "data" in told else [part]
+
+
+def _with_options(chosen: dict[str, Any], source: str) -> str:
+    """Return the source of a cell with these options instead of its own."""
+    code = "\n".join(line for line in source.splitlines() if not line.startswith("#|"))
+    text = yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True, width=float("inf"))
+    return "".join(f"#| {line}\n" for line in text.splitlines()) + code
+
+
+def _with_data(figure: _Part, data: str, words: Words) -> Iterator[_Part]:
+    """Yield a figure and below it, on pages only, its numbers behind a line that opens them."""
+    yield _Part(figure.place, _cell("markdown", "::: {.cx-chart}"), {})
+    yield figure
+    shown_data = _DISCLOSED.format(summary=words("charts.show_data"), data=data.strip())
+    yield _Part(figure.place, _cell("markdown", f"{shown_data}\n:::"), {})
 
 
 def _is_text_figure(chosen: dict[str, Any], contents: list[tuple[str, str]]) -> bool:
@@ -217,7 +279,8 @@ def _outputs(cell: Cell, is_asis: bool, wrong: list[str]) -> Iterator[Cell]:
         if kind:
             yield from _printed(printed)
             printed = ""
-            yield _V4.new_output("display_data", data={kind: data[kind]})
+            told = {name: output.metadata[name] for name in ("cxreport",) if kind == SVG and name in output.metadata}
+            yield _V4.new_output("display_data", data={kind: data[kind]}, metadata=told)
     if printed and not is_asis:
         wrong.append("printed text without `#| output: asis`")
     yield from _printed(printed)
@@ -247,13 +310,14 @@ def _option_problems(chosen: dict[str, Any]) -> Iterator[str]:
             yield "`label` must be lower-case words joined by hyphens, such as `fig-trend`"
 
 
-def _figure_and_table_problems(chosen: dict[str, Any], kinds: list[str]) -> Iterator[str]:
+def _figure_and_table_problems(chosen: dict[str, Any], outputs: list[Cell]) -> Iterator[str]:
     label = str(chosen.get("label", ""))
-    figures = kinds.count(SVG)
-    if figures and "fig-alt" not in chosen:
+    kinds = [MARKDOWN if output.output_type == "stream" else next(iter(output.data)) for output in outputs]
+    figures = [output for output, kind in zip(outputs, kinds, strict=True) if kind == SVG]
+    if figures and "fig-alt" not in chosen and not all(_told(figure).get("alt") for figure in figures):
         yield "a figure without `fig-alt`"
-    if figures > 1:
-        yield "more than one figure in a cell"
+    if len(figures) > 1 and not ({"fig-alt", "fig-cap"}.isdisjoint(chosen) and all(map(_told, figures))):
+        yield "more than one figure in a cell that speaks for one (leave `fig-alt` and `fig-cap` to the figures)"
     if label.startswith("fig-") and not (kinds in ([SVG], [MARKDOWN]) and "fig-cap" in chosen):
         yield f"`{label}` needs one figure and `fig-cap`"
     if label.startswith("tbl-") and not (kinds == [MARKDOWN] and "tbl-cap" in chosen):

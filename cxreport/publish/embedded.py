@@ -4,15 +4,16 @@ The document becomes Markdown, Markdown becomes pandoc's tree, and the tree is f
 of figures and tables, references, captions) and then for each (callouts, columns, footers).
 """
 
-import base64
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from importlib.metadata import version
-from itertools import count
+from itertools import count, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,27 @@ import nbformat
 
 from cxreport.config import Project
 from cxreport.errors import RunError
+from cxreport.present.markup import escape_html
+from cxreport.present.words import ENGLISH, Words
 from cxreport.publish import document as documents
 from cxreport.publish import fonts, pandoc
+from cxreport.publish.brand import Brand, in_variables
 from cxreport.publish.pandoc import Element, Tree
 
 # Containers that stand for a cell's figure or table until the tree is finished.
 _FIGURE, _TABLE = "cell-figure", "cell-table"
-_NAMES = {"fig": "Figure", "tbl": "Table"}
-_CALLOUTS = {"callout-note": "Note", "callout-warning": "Warning", "callout-important": "Important"}
+_FRAME = ("chapters", "made", "skip")  # words of the page itself
+_NAMES = {"fig": "figure", "tbl": "table"}
+_CALLOUTS = {"callout-note": "note", "callout-warning": "warning", "callout-important": "important"}
 # Letters of a table column: the least and the most that count for its width, and the room its padding takes.
 _SHORT, _LONG, _PADDING = 6, 40, 3
 _SAFE_LINK = re.compile(r"(https?://|mailto:|#)", re.IGNORECASE)
 _TEMPLATE_FUNCTION = re.compile(r"^#let ([a-z][\w-]*)\(body\)", re.MULTILINE)
+# Root, title and content of a chart, whose ids are told from those of the page's other charts.
+_SVG = re.compile(r'<svg\b([^>]*?)(?: role="img")?>(?:<title>(.*?)</title><desc>.*?</desc>)?(.*)', re.DOTALL)
+_SVG_IDS = re.compile(r'(?<= id=")|(?<=href="#)|(?<=url\(#)')
+_SVG_WORDS = {"title": "title", "desc": "words"}
+_TAG = re.compile(r"<[^<>]+>")
 _EMPTY_HEADER = re.compile(r"<th\b[^>]*></th>")
 
 
@@ -46,8 +56,8 @@ class Embedded:
 
     def render(self, document: Path, *, html: Path, pdf: Path | None, project: Project, timestamp: datetime) -> None:
         """Write the page and the PDF; raises `RunError` when pandoc or Typst refuses the document."""
-        source = _Source.of(documents.read(document))
-        theme = _Theme(project.theme)
+        source = _Source.of(documents.read(document), project)
+        theme = _Theme(project.theme, Brand.of(project))
         with tempfile.TemporaryDirectory() as folder:
             metadata = Path(folder) / "metadata.json"
             metadata.write_text(json.dumps(source.metadata), encoding="utf-8")
@@ -58,11 +68,12 @@ class Embedded:
             if pdf is None:
                 return
             for name, svg in source.figures.items():
-                (Path(folder) / name).write_text(svg, encoding="utf-8")
-            main = Path(folder) / "report.typ"
-            main.write_text(
-                pandoc.write_typst(_for_typst(tree, source, theme), theme.file("report.typ")), encoding="utf-8"
-            )
+                (Path(folder) / name).write_text(theme.brand.coloured(svg), encoding="utf-8")
+            template, main = Path(folder) / "template.typ", Path(folder) / "report.typ"
+            template.write_text(theme.coloured("report.typ"), encoding="utf-8")
+            main.write_text(pandoc.write_typst(_for_typst(tree, source, theme), template), encoding="utf-8")
+            if theme.brand.logo:
+                shutil.copyfile(theme.file(theme.brand.logo), Path(folder) / theme.brand.logo)
             pdf.write_bytes(_compile(main, timestamp))
 
 
@@ -71,13 +82,15 @@ class _Source:
     """A document as Markdown, with its figures by file name and their alternative texts."""
 
     metadata: dict[str, Any]
+    words: Words
     markdown: str = ""
     figures: dict[str, str] = field(default_factory=dict)
     alternatives: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, notebook: nbformat.NotebookNode) -> "_Source":
-        source = cls(documents.front_matter(notebook))
+    def of(cls, notebook: nbformat.NotebookNode, project: Project) -> "_Source":
+        metadata = documents.front_matter(notebook)
+        source = cls(metadata, Words.open(project, metadata.get("lang", ENGLISH)))
         source.markdown = "\n\n".join(part for cell in notebook.cells for part in source._parts(cell))
         return source
 
@@ -107,6 +120,7 @@ class _Source:
 @dataclass(frozen=True)
 class _Theme:
     folder: Path
+    brand: Brand
 
     def file(self, name: str) -> Path:
         path = self.folder / name
@@ -118,12 +132,15 @@ class _Theme:
             )
         return path
 
-    @property
-    def styles(self) -> str:
-        sheets = [self.file(name).read_text(encoding="utf-8") for name in ("report.css", "components.css")]
-        return "\n".join([fonts.style_sheet(), *sheets])
+    def coloured(self, name: str) -> str:
+        """Return a file of the theme in the company's colours."""
+        return self.brand.coloured(self.file(name).read_text(encoding="utf-8"))
 
     @property
+    def styles(self) -> str:
+        return "\n".join([fonts.style_sheet(), self.coloured("report.css"), self.coloured("components.css")])
+
+    @cached_property
     def typst_functions(self) -> frozenset[str]:
         """Names of the template's functions of one `body`; they draw the containers and spans of the same class."""
         return frozenset(_TEMPLATE_FUNCTION.findall(self.file("report.typ").read_text(encoding="utf-8")))
@@ -149,7 +166,8 @@ def _finish(tree: Tree, source: _Source) -> Tree:
         kind = attributes[0].partition("-")[0]
         if kind not in _NAMES:
             return None
-        numbers[attributes[0]] = f"{_NAMES[kind]}\N{NO-BREAK SPACE}{next(counters[kind])}"
+        name = source.words(f"document.float.{_NAMES[kind]}")
+        numbers[attributes[0]] = f"{name}\N{NO-BREAK SPACE}{next(counters[kind])}"
         start = [*pandoc.text(f"{numbers[attributes[0]]}:"), {"t": "Space"}]
         if element["t"] == "Div":
             *content, caption = rest[0]
@@ -184,7 +202,17 @@ def _placed(element: Element, source: _Source) -> list[Element] | None:
         return _captioned(label, *blocks)
     if label.startswith(tuple(f"{kind}-" for kind in _NAMES)):
         return [pandoc.div(blocks, id_=label, classes=["float"])]
-    return None
+    return _titled(element, source.words)
+
+
+def _titled(element: Element, words: Words) -> list[Element] | None:
+    """Return a callout that has neither a title nor a heading with its kind as its title."""
+    (label, classes, pairs), blocks = element["c"]
+    kind = _callout_kind(classes)
+    if kind is None or "title" in dict(pairs) or (blocks and blocks[0]["t"] == "Header"):
+        return None
+    title = words(f"document.callout.{_CALLOUTS[kind]}")
+    return [{"t": "Div", "c": [[label, classes, [*pairs, ["title", title]]], blocks]}]
 
 
 def _figure(label: str, name: str, caption: list[Element], source: _Source) -> Element:
@@ -236,15 +264,24 @@ def _raise_for_strangers(tree: Tree, source: _Source) -> None:
 def _callout(
     classes: list[str], pairs: dict[str, str], blocks: list[Element]
 ) -> tuple[str, list[Element], list[Element]] | None:
-    """Return kind, title and body of a callout; its title is `title=`, else its first heading, else its kind."""
-    kind = next((name for name in classes if name in _CALLOUTS), None)
+    """Return kind, title and body of a callout; its title is `title=`, else its first heading."""
+    kind = _callout_kind(classes)
     if kind is None:
         return None
     if "title" in pairs:
         return kind, pandoc.text(pairs["title"]), blocks
-    if blocks and blocks[0]["t"] == "Header":
-        return kind, blocks[0]["c"][2], blocks[1:]
-    return kind, pandoc.text(_CALLOUTS[kind]), blocks
+    return kind, blocks[0]["c"][2], blocks[1:]
+
+
+def _callout_kind(classes: list[str]) -> str | None:
+    return next((name for name in classes if name in _CALLOUTS), None)
+
+
+def _visible(target: str, classes: list[str], pairs: dict[str, str], blocks: list[Element]) -> list[Element] | None:
+    """Return the blocks of a container for one format, none of them in another; `None` for any other container."""
+    if "content-visible" not in classes:
+        return None
+    return blocks if pairs.get("when-format") == target else []
 
 
 def _columns(classes: list[str], pairs: dict[str, str], blocks: list[Element]) -> tuple[int, list[Element]] | None:
@@ -267,18 +304,40 @@ def _for_html(tree: Tree, source: _Source, theme: _Theme) -> Tree:
         "pagetitle": {"t": "MetaString", "c": title},
         "styles": {"t": "MetaInlines", "c": [pandoc.raw_inline("html", theme.styles)]},
         "provenance": {"t": "MetaBlocks", "c": provenance},
-    }
+        **{name: {"t": "MetaString", "c": source.words(f"document.frame.{name}")} for name in _FRAME},
+    } | _brand_of(theme, "html")
     return tree | {"blocks": body, "meta": meta | added}
+
+
+def _brand_of(theme: _Theme, target: str) -> dict[str, Any]:
+    """Return what a template shows of the company: its name, and its logo as it is found there."""
+    brand = theme.brand
+    logo = brand.logo and (brand.logo_address(theme.folder) if target == "html" else _typst_text(brand.logo))
+    name = escape_html(brand.name) if target == "html" else _typst_text(brand.name)
+    shown = {"brand-name": name if brand.name else "", "brand-logo": logo}
+    return {key: {"t": "MetaInlines", "c": [pandoc.raw_inline(target, text)]} for key, text in shown.items() if text}
+
+
+def _inline(name: str, source: _Source) -> str:
+    """Return a figure as part of the page: its own ids, the page's colours, named by its alternative text."""
+    stem = Path(name).stem
+    found = _SVG.search(source.figures[name])
+    assert found, "a figure that is no SVG"
+    attributes, title, content = found.groups()
+    words = {"title": title, "words": escape_html(source.alternatives[name])}
+    told = [f'<{tag} id="{stem}-{part}">{words[part]}</{tag}>' for tag, part in _SVG_WORDS.items() if words[part]]
+    names = " ".join(f"{stem}-{part}" for part in words if words[part])
+    drawn = _TAG.sub(lambda tag: in_variables(_SVG_IDS.sub(f"{stem}-", tag[0])), content)
+    return f'<svg{attributes} role="img" aria-labelledby="{names}">{"".join(told)}{drawn}'
 
 
 def _html(element: Element, source: _Source) -> list[Element] | None:
     match element["t"]:
         case "Image":
-            attributes, words, (name, hint) = element["c"]
-            data = base64.b64encode(source.figures[name].encode()).decode()
-            return [{"t": "Image", "c": [attributes, words, [f"data:image/svg+xml;base64,{data}", hint]]}]
+            return [pandoc.raw_inline("html", _inline(element["c"][2][0], source))]
         case "Table":
-            return [pandoc.div([_with_scopes(element)], classes=["table-frame"])]
+            # Where it is wider than a phone it scrolls, which keys can do only when it takes the focus.
+            return [pandoc.div([_with_scopes(element)], classes=["table-frame"], tabindex="0")]
         case "Div":
             return _html_container(*element["c"])
     return None
@@ -294,7 +353,7 @@ def _html_container(attributes: list[Any], blocks: list[Element]) -> list[Elemen
     if columns := _columns(classes, dict(pairs), blocks):
         number, cells = columns
         return [pandoc.div(cells, id_=label, classes=["columns", f"columns-{number}"])]
-    return None
+    return _visible("html", classes, dict(pairs), blocks)
 
 
 def _with_scopes(table: Element) -> Element:
@@ -338,21 +397,37 @@ def _split(tree: Tree) -> tuple[list[Element], list[Element]]:
 
 
 def _for_typst(tree: Tree, source: _Source, theme: _Theme) -> Tree:
-    styled = theme.typst_functions
-    body, provenance = (pandoc.change(part, lambda element: _typst(element, source, styled)) for part in _split(tree))
+    body, provenance = (pandoc.change(part, lambda element: _typst(element, source, theme)) for part in _split(tree))
     blocks: list[Element] = []
-    for block in body:
+    for block in _kept_together(body):
         is_chapter = block["t"] == "Header" and block["c"][0] == 1
         blocks += [pandoc.raw_block("typst", "#pagebreak(weak: true)"), block] if is_chapter and blocks else [block]
     author = pandoc.raw_inline("typst", _typst_text(pandoc.text_of(tree["meta"].get("author", []))))
-    meta = tree["meta"] | {"author-literal": {"t": "MetaInlines", "c": [author]}}
+    page = source.words("document.page", page="#counter(page).display()", pages="#counter(page).final().first()")
+    added = {
+        "author-literal": {"t": "MetaInlines", "c": [author]},
+        "made": {"t": "MetaString", "c": source.words("document.frame.made")},
+        "page": {"t": "MetaInlines", "c": [pandoc.raw_inline("typst", page)]},
+    }
+    meta = tree["meta"] | added | _brand_of(theme, "typst")
     return tree | {"blocks": [*blocks, *_call("provenance", provenance)], "meta": meta}
 
 
-def _typst(element: Element, source: _Source, styled: frozenset[str]) -> list[Element] | None:
+def _kept_together(blocks: list[Element]) -> Iterator[Element]:
+    """Yield blocks, a paragraph that introduces a table, figure or container so that it moves on with that."""
+    for block, following in zip_longest(blocks, blocks[1:]):
+        if block["t"] == "Para" and following and following["t"] in {"Div", "Plain", "Table"}:
+            yield from _call("block(sticky: true)", [block])
+        else:
+            yield block
+
+
+def _typst(element: Element, source: _Source, theme: _Theme) -> list[Element] | None:
+    styled = theme.typst_functions
     match element["t"]:
-        case "RawBlock" if element["c"][0] != "typst":
-            return []
+        case "RawBlock":
+            kind, text = element["c"]
+            return [pandoc.raw_block(kind, theme.brand.coloured(text))] if kind == "typst" else []
         case "Table":
             return [_weighted(element)]
         case "Figure":
@@ -395,7 +470,7 @@ def _typst_container(styled: frozenset[str], attributes: list[Any], blocks: list
     if columns := _columns(classes, dict(pairs), blocks):
         number, cells = columns
         return [pandoc.div(_call(f"side-by-side({number})", cells, each=True), id_=label)]
-    return None
+    return _visible("typst", classes, dict(pairs), blocks)
 
 
 def _weighted(table: Element) -> Element:

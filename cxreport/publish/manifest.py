@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cxreport
-from cxreport.config import Dataset, Project, Report
+from cxreport.config import AUDIENCE_FILE, ESTIMATES_FILE, Dataset, Project, Report
 from cxreport.periods import Period
 from cxreport.sources.staging import FEEDS_FILE, MAPPINGS
 
@@ -43,7 +43,12 @@ class Inputs:
 
 def read_inputs(project: Project, report: Report, dataset: Dataset, period: Period) -> Inputs:
     """Hash what an issue is made from, and take over the hashes that ingest recorded for the delivered files."""
-    definitions = [*_definitions(project, report, dataset), *project.issued(report.id, period)]
+    told = project.issued_to_audiences(report.id, period)
+    definitions = [
+        *_definitions(project, report, dataset),
+        *project.issued(report.id, period),
+        *(file for audience in told for file in (audience, audience.with_name(ESTIMATES_FILE))),
+    ]
     return Inputs(
         feeds=_feeds(project.staged(dataset.id) / FEEDS_FILE),
         definitions=hashes(definitions, project.root),
@@ -82,7 +87,7 @@ def write(
         "finished": finished.isoformat(timespec="seconds"),
         "parameters": parameters,
         "inputs": {"feeds": inputs.feeds, "definitions": inputs.definitions, "fingerprint": inputs.fingerprint},
-        "measured": hashes(project.measured(report.id, period).glob("*.parquet"), project.root),
+        "measured": hashes(_measured(project, report, period), project.root),
         "outputs": hashes(pack.rglob("*"), pack),
         "software": {
             "cxreport": cxreport.__version__,
@@ -96,12 +101,21 @@ def write(
     (pack / NAME).write_text(text, encoding="utf-8")
 
 
+def _measured(project: Project, report: Report, period: Period) -> Iterable[Path]:
+    """Yield what was measured for everybody and for audiences; lists of customers are no part of an issue."""
+    folder = project.measured(report.id, period)
+    for part in (folder, *(file.parent for file in folder.glob(f"*/{AUDIENCE_FILE}"))):
+        yield from part.glob("*.parquet")
+
+
 def _definitions(project: Project, report: Report, dataset: Dataset) -> Iterable[Path]:
     yield project.definitions / f"{report.id}.yml"
     yield project.datasets / f"{dataset.id}.yml"
     yield from (project.datasets / MAPPINGS / feed.mapping for feed in dataset.feeds if feed.mapping)
     yield from (project.kpis / f"{kpi}.yml" for kpi in report.kpis)
     yield from (project.notebooks / f"{name}.ipynb" for name in report.prepare + report.present)
+    if report.audiences and report.audiences.groups:
+        yield project.root / report.audiences.groups
     yield from (project.segments, project.benchmarks, project.engine, project.root / "reports" / "_quarto.yml")
     yield from project.theme.rglob("*")
     yield from (path for path in project.expectations.rglob("*") if "uncommitted" not in path.parts)

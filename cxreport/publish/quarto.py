@@ -10,7 +10,9 @@ from pathlib import Path
 
 from cxreport.config import Project
 from cxreport.errors import RunError
+from cxreport.publish import document as documents
 from cxreport.publish import fonts
+from cxreport.publish.brand import Brand
 
 _STEM = "report"
 _SHEETS = ("report.css", "components.css")
@@ -47,15 +49,25 @@ def _set_up(folder: Path, document: Path, project: Project) -> None:
     """Lay out a Quarto project with the document, its settings, its style sheets and its typeface."""
     theme = folder / "theme"
     (theme / "fonts").mkdir(parents=True)
-    shutil.copyfile(document, folder / f"{_STEM}.ipynb")
+    brand = Brand.of(project)
+    documents.write(_coloured(documents.read(document), brand), folder / f"{_STEM}.ipynb")
     shutil.copyfile(project.theme.parent / "_quarto.yml", folder / "_quarto.yml")
     for name in _SHEETS:
-        shutil.copyfile(project.theme / name, theme / name)
+        sheet = (project.theme / name).read_text(encoding="utf-8")
+        (theme / name).write_text(brand.coloured(sheet), encoding="utf-8")
     # Quarto reads style sheets from files only: the typeface goes in front of the first one.
     first = theme / _SHEETS[0]
     first.write_text(f"{fonts.style_sheet()}\n{first.read_text(encoding='utf-8')}", encoding="utf-8")
     for path in sorted(fonts.lato().glob("Lato-*.ttf")):
         shutil.copyfile(path, theme / "fonts" / path.name)
+
+
+def _coloured(document: documents.Cell, brand: Brand) -> documents.Cell:
+    """Return a document whose charts are drawn in the company's colours."""
+    for output in (output for cell in document.cells for output in cell.get("outputs", [])):
+        if documents.SVG in output.get("data", {}):
+            output.data[documents.SVG] = brand.coloured(output.data[documents.SVG])
+    return document
 
 
 def _run(arguments: list[str], folder: Path, variables: dict[str, str]) -> str:

@@ -11,9 +11,21 @@ from pathlib import Path
 
 import cxreport
 from cxreport import sources
-from cxreport.config import ESTIMATES_FILE, Dataset, Project, Report, load_dataset, load_kpis, load_segments
+from cxreport.config import (
+    AUDIENCE_FILE,
+    ESTIMATES_FILE,
+    EVERYBODY,
+    Dataset,
+    Project,
+    Report,
+    load_dataset,
+    load_kpis,
+    load_segments,
+)
 from cxreport.errors import DefinitionError, GateError, UsageError, listed
+from cxreport.measure.audiences import Audience, check_audiences, read_audiences
 from cxreport.periods import Period
+from cxreport.present.words import ENGLISH, Words
 from cxreport.publish import archive, atomic, document, manifest, notebooks, render
 from cxreport.publish.notebooks import Notebook, Value
 from cxreport.validate import read_verdict, require_publishable
@@ -21,11 +33,8 @@ from cxreport.validate.verdict import Verdict
 
 Tell = Callable[[str], None]
 
-# The audience of a pack; a pack for everybody is the only one there is.
-AUDIENCE = "all"
-NOTEBOOKS = f"{AUDIENCE}/notebooks"
 # Parameters that have options of their own, or follow from them.
-_RESERVED = ("report", "dataset", "period", "as_of", "root")
+_RESERVED = ("report", "dataset", "period", "as_of", "root", "audience")
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ class _Plan:
     """What a run will do, checked before anything is written."""
 
     report: Report
+    words: Words
     dataset: Dataset
     prepare: list[Notebook]
     present: list[Notebook]
@@ -81,27 +91,38 @@ class _Pack:
     renderer: render.Renderer
     tell: Tell
 
-    def execute(self, chosen: Sequence[Notebook], processes: int = 1) -> None:
-        """Execute notebooks, up to `processes` at a time."""
-        self.tell(f"Executing {', '.join(notebook.name for notebook in chosen)}")
+    def execute(self, chosen: Sequence[Notebook], processes: int = 1, audience: str = "") -> None:
+        """Execute notebooks for everybody or an audience, up to `processes` at a time."""
+        named = ", ".join(notebook.name for notebook in chosen)
+        self.tell(f"Executing {named} for {audience}" if audience else f"Executing {named}")
+        told = {"audience": audience} if audience else {}
         notebooks.execute(
             self.project,
             chosen,
-            self.folder / NOTEBOOKS,
-            self.issue.parameters,
+            self.folder / (audience or EVERYBODY) / archive.NOTEBOOKS,
+            {name: values | told for name, values in self.issue.parameters.items()},
             as_of=self.issue.as_of,
             processes=processes,
         )
 
     def render(
-        self, chosen: Iterable[Notebook], title: str, provenance: dict[str, str], *, html: str, pdf: str = ""
+        self,
+        chosen: Iterable[Notebook],
+        words: Words,
+        title: str,
+        provenance: dict[str, str],
+        *,
+        html: str,
+        pdf: str = "",
+        audience: str = EVERYBODY,
     ) -> None:
         """Merge executed notebooks into one document and render it to files of the pack; no PDF if none is named."""
-        report = self.issue.plan.report
+        report, period = self.issue.plan.report, words.period(self.issue.period)
         merged = document.merge(
-            [self.folder / NOTEBOOKS / notebook.path.name for notebook in chosen],
+            [self.folder / audience / archive.NOTEBOOKS / notebook.path.name for notebook in chosen],
+            words=words,
             title=title,
-            subtitle=f"{report.organisation}, {self.issue.period.label}",
+            subtitle=words("document.subtitle", organisation=report.organisation, period=period),
             author=report.organisation,
             provenance=provenance,
         )
@@ -173,12 +194,8 @@ def run(
             inputs = manifest.read_inputs(project, report, plan.dataset, issue.period)
             verdict = _validate(pack, inputs, kept)
             _execute(pack)
-            # Later issues look here for what has been published, so that nothing is given away between issues.
-            if (estimates := project.measured(report.id, issue.period) / ESTIMATES_FILE).is_file():
-                shutil.copyfile(estimates, folder / AUDIENCE / ESTIMATES_FILE)
             tell(f"Rendering HTML and PDF with {engine.name}")
-            provenance = _provenance(issue, verdict, inputs)
-            pack.render(plan.present, report.title, provenance, html=archive.HTML, pdf=archive.PDF)
+            _render(pack, _provenance(issue, verdict, inputs, plan.words))
             manifest.write(
                 folder,
                 project=project,
@@ -259,21 +276,22 @@ def _require_kind(report: Report, period: Period) -> None:
 
 def _plan(project: Project, report: Report, texts: Mapping[str, str]) -> _Plan:
     """Read and cross-check every definition that a report leans on, before anything is written."""
+    words = Words.open(project, report.language)
     dataset = load_dataset(project, report.dataset)
-    load_kpis(project, report.kpis)
-    load_segments(project, report.segments + report.mix_segments)
+    kpis, segments = load_kpis(project, report.kpis), load_segments(project, report.segments + report.mix_segments)
+    check_audiences(project, report, kpis, segments)
     sources.question_titles(project, dataset)  # reads every feed's mapping
     loaded = notebooks.load_all(project, report.prepare + report.present)
     prepare, present = loaded[: len(report.prepare)], loaded[len(report.prepare) :]
     if problems := [
         f"notebook `{notebook.name}` declares no parameter `{name}`"
         for notebook in loaded
-        for name in ("report", "period")
+        for name in ("report", "period", *(["audience"] if report.audiences and notebook in present else []))
         if name not in notebook.defaults
     ]:
         raise DefinitionError(
             found="; ".join(problems),
-            expected="every notebook of a report to take its report and period from its parameters",
+            expected="every notebook of a report to take its report, period and audience from its parameters",
             do="add the parameter, with an empty text as default, to the notebook's `parameters` cell",
         )
     if taken := [name for name in texts if name in _RESERVED]:
@@ -282,7 +300,7 @@ def _plan(project: Project, report: Report, texts: Mapping[str, str]) -> _Plan:
             expected="only parameters that the run does not set itself",
             do="use --project, --report, --period or --as-of",
         )
-    return _Plan(report, dataset, prepare, present, notebooks.share_out(present, texts))
+    return _Plan(report, words, dataset, prepare, present, notebooks.share_out(present, texts))
 
 
 def _validate(pack: _Pack, inputs: manifest.Inputs, kept: Path) -> Verdict:
@@ -293,7 +311,14 @@ def _validate(pack: _Pack, inputs: manifest.Inputs, kept: Path) -> Verdict:
     first = pack.issue.plan.prepare[:1]
     pack.execute(first)
     verdict = read_verdict(pack.project, pack.issue.plan.dataset.id, pack.issue.period)
-    pack.render(first, "Data quality", _provenance(pack.issue, verdict, inputs), html=archive.QUALITY)
+    words = Words.open(pack.project, ENGLISH)  # the checks speak English, to those who deliver the data
+    pack.render(
+        first,
+        words,
+        words("document.quality"),
+        _provenance(pack.issue, verdict, inputs, words),
+        html=archive.QUALITY,
+    )
     try:
         return require_publishable(verdict)
     except GateError as stop:
@@ -303,10 +328,36 @@ def _validate(pack: _Pack, inputs: manifest.Inputs, kept: Path) -> Verdict:
 
 
 def _execute(pack: _Pack) -> None:
-    """Execute the notebooks that follow the verdict: those that prepare in turn, those that present side by side."""
+    """Execute the notebooks that follow the verdict: those that prepare in turn, those that present side by side.
+
+    What was measured goes beside them: later issues look there for what has been published, so that nothing is given
+    away between issues.
+    """
     for notebook in pack.issue.plan.prepare[1:]:
         pack.execute([notebook])
-    pack.execute(pack.issue.plan.present, processes=_processors())
+    for audience in ("", *(each.id for each in _audiences(pack))):
+        pack.execute(pack.issue.plan.present, processes=_processors(), audience=audience)
+        measured = pack.project.measured(pack.issue.plan.report.id, pack.issue.period, audience)
+        for name in (ESTIMATES_FILE, AUDIENCE_FILE):
+            if (measured / name).is_file():
+                shutil.copyfile(measured / name, pack.folder / (audience or EVERYBODY) / name)
+
+
+def _audiences(pack: _Pack) -> list[Audience]:
+    return read_audiences(pack.project, pack.issue.plan.report.id, pack.issue.period)
+
+
+def _render(pack: _Pack, provenance: dict[str, str]) -> None:
+    """Render the pack for everybody and that of each audience, which its title names."""
+    plan = pack.issue.plan
+    title = plan.words.text(plan.report.title)
+    titles = {EVERYBODY: title} | {
+        each.id: plan.words("document.audience", title=title, audience=plan.words.text(each.title))
+        for each in _audiences(pack)
+    }
+    for audience, named in titles.items():
+        html, pdf = f"{audience}/{archive.PAGE}", f"{audience}/{archive.PRINT}"
+        pack.render(plan.present, plan.words, named, provenance, html=html, pdf=pdf, audience=audience)
 
 
 def _processors() -> int:
@@ -314,17 +365,18 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _provenance(issue: _Issue, verdict: Verdict, inputs: manifest.Inputs) -> dict[str, str]:
+def _provenance(issue: _Issue, verdict: Verdict, inputs: manifest.Inputs, words: Words) -> dict[str, str]:
     """Return what the foot of the document says of its making; nothing in it depends on the clock."""
     report, dataset = issue.plan.report, issue.plan.dataset
-    return {
-        "Report": f"{report.id}, {issue.period}",
-        "Data": f"{dataset.title}, as of {issue.as_of.isoformat()}",
-        "Verdict on the data": verdict.decision,
-        "Inputs": inputs.fingerprint,
-        "Made with": f"cxreport {cxreport.__version__}",
-        "Contact": report.contact,
+    facts = {
+        "report": words("document.report", id=report.id, period=issue.period),
+        "data": words("document.data", data=words.text(dataset.title), day=issue.as_of.isoformat()),
+        "verdict": words(f"document.decision.{verdict.decision.replace(' ', '_')}"),
+        "inputs": inputs.fingerprint,
+        "made_with": f"cxreport {cxreport.__version__}",
+        "contact": words.text(report.contact),
     }
+    return {words(f"document.foot.{name}"): text for name, text in facts.items()}
 
 
 @contextmanager
@@ -335,8 +387,9 @@ def _evidence(folder: Path, kept: Path) -> Iterator[None]:
     except BaseException:
         with suppress(OSError):
             shutil.rmtree(kept, ignore_errors=True)
-            if (folder / NOTEBOOKS).is_dir():
-                shutil.copytree(folder / NOTEBOOKS, kept)
+            for executed in sorted(folder.glob(f"*/{archive.NOTEBOOKS}")):
+                audience = executed.parent.name
+                shutil.copytree(executed, kept if audience == EVERYBODY else kept / audience)
             if (folder / archive.QUALITY).is_file():
                 shutil.copy(folder / archive.QUALITY, kept)
         raise

@@ -41,7 +41,7 @@ from cxreport.validate.waivers import Waiver, Waivers
 # Tables whose rows are judged by other tables' rows come after them.
 _ORDER: tuple[TableName, ...] = (
     *("customers", "subscriptions", "responses", "answers", "invitations"),
-    *("tickets", "orders", "events", "mentions", "aggregates", "employees"),
+    *("tickets", "orders", "events", "mentions", "aggregates", "employees", "actions"),
 )
 _NOUNS: dict[TableName, tuple[str, str]] = {
     "customers": ("customer record", "customer records"),
@@ -55,6 +55,7 @@ _NOUNS: dict[TableName, tuple[str, str]] = {
     "mentions": ("public mention", "public mentions"),
     "aggregates": ("aggregated figure", "aggregated figures"),
     "employees": ("employee answer", "employee answers"),
+    "actions": ("action", "actions"),
 }
 _PERIOD = pa.field("period", TEXT)  # stored with accepted rows
 _ROUNDING = 1e-9  # 1 - 0.98 is a little more than 0.02

@@ -11,6 +11,7 @@ import pytest
 import cxreport
 from cxreport.config import Project, load_dataset, load_report
 from cxreport.periods import Period
+from cxreport.present.words import Words
 from cxreport.publish import document, manifest, render
 from cxreport.publish.notebooks import epoch
 from cxreport.validate import read_verdict
@@ -22,6 +23,7 @@ def publish_by_hand(project: Project, notebooks: list[Path], html: Path, pdf: Pa
     dataset = load_dataset(project, report.dataset)
     merged = document.merge(
         notebooks,
+        words=Words.open(project, report.language),
         title=report.title,
         subtitle=f"{report.organisation}, {period.label}",
         author=report.organisation,

@@ -97,7 +97,7 @@ def test_present_notebooks_say_the_same_with_bare_papermill(at_once, by_hand):
 
 def test_present_notebooks_show_what_the_renderers_demand(pack):
     """All of them show Markdown and SVG, and nothing else that has no plain text."""
-    for name in ("30_executive", "40_kpis", "50_segments", "90_method"):
+    for name in ("30_executive", "40_kpis", "50_segments", "60_journey", "70_voice", "80_loyalty", "90_method"):
         cells = outputs(pack.folder / "all" / "notebooks" / f"{name}.ipynb")
         kinds = {kind for cell in cells for output in cell for kind in output.get("data", {})}
         assert "text/markdown" in kinds, name

@@ -87,6 +87,15 @@ def figure(label, caption="A line that rises", alternative='A line chart; "NPS" 
     return displaying(document.SVG, SVG, options)
 
 
+def drawing(*told, options=""):
+    """Return an executed cell that drew a figure for each of these words of their own (alt, caption, data)."""
+    outputs = [
+        new_output("display_data", data={document.SVG: SVG}, metadata={"cxreport": words} if words else {})
+        for words in told
+    ]
+    return new_code_cell(f"{options}\nshow()", outputs=outputs)
+
+
 def table(label, content=TABLE):
     """Return an executed cell that showed a labelled table."""
     return displaying(document.MARKDOWN, content, f"#| label: {label}\n#| tbl-cap: CSAT by touchpoint")
@@ -149,7 +158,7 @@ def language_notebooks(folder):
 def make():
     """The builders of executed cells and notebooks above, and the texts they use."""
     return SimpleNamespace(
-        **{one.__name__: one for one in (references, front_matter, printing, displaying, figure, table, save)},
+        **{one.__name__: one for one in (references, front_matter, printing, displaying, drawing, figure, table, save)},
         language_notebooks=language_notebooks,
         **{name: globals()[name] for name in ("STAMP", "TITLE", "SUBTITLE", "PROVENANCE", "HOSTILE", "SVG", "TABLE")},
     )
@@ -176,12 +185,17 @@ def project(root) -> Project:
 
 
 @pytest.fixture(scope="session")
-def rendered(tmp_path_factory, project) -> Rendered:
+def rendered(tmp_path_factory, project, english) -> Rendered:
     """The hand-made document as the embedded renderer publishes it."""
     folder = tmp_path_factory.mktemp("rendered")
     made = Rendered(folder / "report.ipynb", folder / "report.html", folder / "report.pdf")
     node = document.merge(
-        language_notebooks(folder), title=TITLE, subtitle=SUBTITLE, provenance=PROVENANCE, author="Halden Broadband"
+        language_notebooks(folder),
+        words=english,
+        title=TITLE,
+        subtitle=SUBTITLE,
+        provenance=PROVENANCE,
+        author="Halden Broadband",
     )
     document.write(node, made.document)
     Embedded().render(made.document, html=made.html, pdf=made.pdf, project=project, timestamp=STAMP)

@@ -8,6 +8,7 @@ import pytest
 from pdfua import validate
 from pypdf import PdfReader
 
+from cxreport.present.palette import DARK, LIGHT, contrast
 from cxreport.publish import archive
 
 
@@ -62,9 +63,13 @@ def test_ids_are_unique(outline):
     assert len(ids) == len(set(ids))
 
 
-def test_every_picture_has_words(outline):
-    """Every image carries its alternative text."""
-    assert [attributes["alt"] for attributes in outline.named("img")] == ['A line chart; "NPS" rises to 62'] * 3
+def test_every_picture_has_words(rendered, outline):
+    """Every figure is an image named by its alternative text."""
+    figures = outline.named("svg")
+    assert [figure["role"] for figure in figures] == ["img"] * 3
+    for figure in figures:
+        names = [re.search(rf'id="{name}">([^<]*)<', rendered.page)[1] for name in figure["aria-labelledby"].split()]
+        assert names == ["A line chart; &quot;NPS&quot; rises to 62"]
 
 
 def test_table_headers_say_what_they_head(rendered, outline):
@@ -75,30 +80,35 @@ def test_table_headers_say_what_they_head(rendered, outline):
     assert not re.search(r"<th\b[^>]*>\s*</th>", rendered.page)
 
 
-def contrast(one, two):
-    """Return the contrast ratio of two hex colours (WCAG 2.1, relative luminance)."""
-
-    def luminance(colour):
-        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    light, dark = sorted((luminance(one), luminance(two)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
+def schemes(sheet):
+    """Return the colours of a style sheet, in the light and in the dark."""
+    light, dark = sheet.split("@media screen and (prefers-color-scheme: dark)")
+    return [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", part)) for part in (light, dark.split("\nhtml {")[0])]
 
 
 def test_text_stands_out_from_its_ground(project):
-    """Every pair of text and ground colour of the theme reaches 4.5 to 1."""
-    sheet = (project.theme / "report.css").read_text(encoding="utf-8")
-    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", sheet))
-    pairs = [
-        (text, ground)
-        for text in ("ink", "ink-soft", "accent")
-        for ground in ("paper", "ground", "foot", "accent-pale")
-    ]
-    pairs += [(text, f"{kind}-pale") for kind in ("note", "warning", "important") for text in (kind, "ink", "accent")]
-    pairs += [("paper", "accent-deep"), ("paper", "accent")]
-    assert {pair for pair in pairs if contrast(colours[pair[0]], colours[pair[1]]) < 4.5} == set()
+    """Every pair of text and ground colour of the theme reaches 4.5 to 1, in the light and in the dark."""
+    for colours in schemes((project.theme / "report.css").read_text(encoding="utf-8")):
+        pairs = [
+            (text, ground)
+            for text in ("ink", "muted", "accent", "warning")
+            for ground in ("paper", "ground", "faint", "tint")
+        ]
+        pairs += [
+            (text, f"{kind}-tint") for kind in ("note", "caution", "important") for text in (kind, "ink", "accent")
+        ]
+        pairs += [("paper", "accent")]
+        assert {pair for pair in pairs if contrast(colours[pair[0]], colours[pair[1]]) < 4.5} == set()
+        assert contrast("#ffffff", colours["masthead"]) >= 4.5
+        assert min(contrast(colours["focus"], colours[ground]) for ground in ("paper", "ground")) >= 3
+
+
+def test_style_sheet_has_the_colours_of_charts(project):
+    """Charts drawn in the palette and the page around them use the same values, so that a brand replaces both."""
+    for colours, wanted in zip(
+        schemes((project.theme / "report.css").read_text(encoding="utf-8")), (LIGHT, DARK), strict=True
+    ):
+        assert {name: colours[name] for name in wanted} == wanted
 
 
 def test_browser_requests_nothing_and_reports_no_error(rendered, requests_of, tmp_path):

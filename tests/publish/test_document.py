@@ -10,12 +10,12 @@ from cxreport.publish import document
 
 
 @pytest.fixture
-def merged(make):
+def merged(make, english):
     """Merges notebooks under a title."""
 
     def merge(*notebooks, **chosen):
         settings = {"title": "Report", "subtitle": "September 2026", "provenance": make.PROVENANCE} | chosen
-        return document.merge(list(notebooks), **settings)
+        return document.merge(list(notebooks), words=english, **settings)
 
     return merge
 
@@ -45,6 +45,7 @@ def test_first_cell_is_front_matter_with_the_reports_title(make, merged, tmp_pat
         "subtitle": "September 2026",
         "author": "Halden",
         "lang": "en",
+        "toc-title": "Chapters",
     }
 
 
@@ -140,6 +141,36 @@ def test_printed_text_outside_asis_cells_is_refused(make, merged, refusal, tmp_p
 def test_figure_without_alternative_text_is_refused(make, refusal):
     """Every figure says in words what it shows."""
     assert "a figure without `fig-alt`" in refusal(make.displaying(document.SVG, make.SVG))
+
+
+def test_words_of_figures_become_options_of_a_cell_each(make, merged, tmp_path):
+    """Each figure stands in a cell of its own with the words it brings, its numbers behind a line below it."""
+    told = [{"alt": f'Line "{n}": # up', "caption": f"Caption *{n}*", "data": "| A |\n|---|\n| 1 |"} for n in (1, 2)]
+    node = merged(make.save(tmp_path / "a.ipynb", make.front_matter("A"), make.drawing(*told)))
+    opened, first, closed = node.cells[2:5]
+    assert opened.source == "::: {.cx-chart}"
+    assert [document.options(cell) for cell in (first, node.cells[6])] == [
+        {"fig-cap": words["caption"], "fig-alt": words["alt"]} for words in told
+    ]
+    assert [kind for kind, _ in document.shown(first)] == [document.SVG]
+    assert first.outputs[0].metadata == {}
+    assert "<summary>Show the data</summary>" in closed.source
+    assert "| 1 |" in closed.source
+    assert closed.source.count(":::") == 3
+
+
+def test_options_of_a_cell_stand_before_the_words_of_its_figure(make, merged, tmp_path):
+    """An analyst who writes a caption, or a label, has it; what is left out the figure says itself."""
+    cell = make.drawing({"alt": "A line", "caption": "Its own"}, options="#| label: fig-x\n#| fig-cap: Mine")
+    node = merged(make.save(tmp_path / "a.ipynb", make.front_matter("A"), cell, new_markdown_cell("See @fig-x.")))
+    assert document.options(node.cells[2]) == {"fig-cap": "Mine", "fig-alt": "A line", "label": "fig-x"}
+
+
+@pytest.mark.parametrize("options", ["#| fig-alt: Both", "#| fig-cap: Both"])
+def test_several_figures_with_the_words_of_one_are_refused(make, refusal, options):
+    """Words of a cell cannot stand for two figures, and a figure without any is refused."""
+    assert "more than one figure" in refusal(make.drawing({"alt": "1"}, {"alt": "2"}, options=options))
+    assert "a figure without `fig-alt`" in refusal(make.drawing({"alt": "1"}, {}))
 
 
 def test_duplicate_label_is_refused_with_both_places(make, merged, tmp_path):

@@ -14,12 +14,12 @@ from cxreport.publish.embedded import Embedded
 
 
 @pytest.fixture
-def render_cells(make, project, tmp_path):
+def render_cells(make, project, english, tmp_path):
     """Renders a notebook of these cells; returns the page's source and the PDF's text."""
 
     def render_them(*cells):
         notebook = make.save(tmp_path / "a.ipynb", make.front_matter("A"), *cells)
-        node = document.merge([notebook], title="T", subtitle="S", provenance={"Data": "x"})
+        node = document.merge([notebook], words=english, title="T", subtitle="S", provenance={"Data": "x"})
         document.write(node, tmp_path / "report.ipynb")
         html, pdf = tmp_path / "report.html", tmp_path / "report.pdf"
         Embedded().render(tmp_path / "report.ipynb", html=html, pdf=pdf, project=project, timestamp=make.STAMP)
@@ -44,7 +44,7 @@ def test_rendering_twice_gives_the_same_bytes(make, rendered, project, tmp_path)
 def test_page_needs_nothing_else(rendered):
     """No address is fetched: style, typeface and figures are in the file, and there is no script."""
     sources = re.findall(r'(?:src|srcset|poster)="([^"]*)"|url\("?([^")]*)', rendered.page)
-    assert len(sources) >= 6
+    assert len(sources) == 3  # the typeface; figures are part of the page
     assert all(one.startswith("data:") or two.startswith("data:") for one, two in sources)
     assert "<script" not in rendered.page
     assert not re.search(r"<[^>]+\son\w+=", rendered.page)
@@ -164,11 +164,54 @@ def test_notes_around_a_table_are_kept(make, render_cells):
 def test_caption_and_alternative_text_may_hold_any_character(make, render_cells):
     """Quotes, backslashes and markup in a figure's words break neither format."""
     page, text = render_cells(make.figure("fig-x", "'50% \\# of [x] & \"y\"'", 'a "b" \\ #c [d] <e>'))
-    assert 'alt="a &quot;b&quot; \\ #c [d] &lt;e&gt;"' in page
+    assert '<desc id="figure-1-words">a &quot;b&quot; \\ #c [d] &lt;e&gt;</desc>' in page
     assert "Figure 1: 50% # of [x] & “y”" in text
 
 
-def test_classes_are_drawn_by_functions_of_the_pdfs_template(project, tmp_path, make):
+CHART = """<?xml version="1.0"?>
+<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="9pt" height="9pt" role="img">
+<defs><path id="m" d="M0 0h9"/><clipPath id="c"><path d="M0 0h9v9z"/></clipPath></defs>
+<use xlink:href="#m" style="fill: #0f4c75; stroke: #a83a1a"/><g clip-path="url(#c)"/>
+<text>fill: #0f4c75 id="m"</text></svg>"""
+TITLED = CHART.replace(' role="img">\n', ' role="img"><title>T</title><desc>short</desc>')
+
+
+def test_figures_are_part_of_the_page_and_follow_its_colours(make, render_cells):
+    """Ids of two figures differ, colours are the page's own, labels stay, and the alternative text names the figure."""
+    cell = make.drawing({"alt": "Up <1>"}, {"alt": "Down"})
+    for output, svg in zip(cell.outputs, (TITLED, CHART), strict=True):
+        output.data[document.SVG] = svg
+    page, _ = render_cells(cell)
+    assert page.count('role="img" aria-labelledby="figure-1-title figure-1-words"') == 1
+    assert page.count('role="img" aria-labelledby="figure-2-words"') == 1
+    assert '<title id="figure-1-title">T</title><desc id="figure-1-words">Up &lt;1&gt;</desc>' in page
+    for name in ("figure-1", "figure-2"):
+        assert page.count(f'id="{name}-m"') == page.count(f'href="#{name}-m"') == page.count(f"url(#{name}-c)") == 1
+    assert page.count("fill: var(--accent); stroke: var(--warning)") == 2
+    assert page.count('<text>fill: #0f4c75 id="m"</text>') == 2
+
+
+def test_numbers_of_a_figure_are_opened_on_the_page_and_left_out_of_the_pdf(make, render_cells):
+    """Below a figure stands a closed line with its table, on pages only; side by side each figure keeps its own."""
+    told = [
+        {"alt": "Up", "caption": f"Line {n}", "data": f"| Month | N{n} |\n|:--|--:|\n| May | 7{n} |"} for n in (1, 2)
+    ]
+    open_, close = new_markdown_cell("::: {layout-ncol=2}"), new_markdown_cell(":::")
+    page, text = render_cells(open_, make.drawing(*told), close)
+    columns = page.split('<div class="columns columns-2">')[1].split("</main>")[0]
+    found = re.findall(
+        r'<div class="cx-chart">\s*<figure>.*?<figcaption>(.*?)</figcaption>\s*</figure>\s*'
+        r'<details class="cx-data"><summary>Show the data</summary>.*?<td[^>]*>(\d+)</td>.*?</details>',
+        columns,
+        re.DOTALL,
+    )
+    assert found == [("Line 1", "71"), ("Line 2", "72")]
+    assert "Line 1" in text
+    assert "Show the data" not in text
+    assert "71" not in text
+
+
+def test_classes_are_drawn_by_functions_of_the_pdfs_template(project, english, tmp_path, make):
     """A container or span whose class is a function of one `body` in `report.typ` is drawn by it."""
     theme = tmp_path / "reports" / "theme"
     shutil.copytree(project.theme, theme)
@@ -177,7 +220,11 @@ def test_classes_are_drawn_by_functions_of_the_pdfs_template(project, tmp_path, 
     (theme / "report.typ").write_text(template.replace("#set document(", function, 1), encoding="utf-8")
     cell = new_markdown_cell("::: {.badge}\nthe box\n:::\n\nand [the span]{.badge}, [plain]{.other}.")
     node = document.merge(
-        [make.save(tmp_path / "a.ipynb", make.front_matter("A"), cell)], title="T", subtitle="", provenance={}
+        [make.save(tmp_path / "a.ipynb", make.front_matter("A"), cell)],
+        words=english,
+        title="T",
+        subtitle="",
+        provenance={},
     )
     document.write(node, tmp_path / "report.ipynb")
     pdf = tmp_path / "x.pdf"

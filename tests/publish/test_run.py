@@ -339,6 +339,77 @@ def test_file_in_the_way_of_the_output_is_found_before_the_work(project, publish
     assert told == []
 
 
+# --- audiences ---
+
+
+@pytest.fixture
+def regional(project):
+    """Give the report a pack for each of three regions, of which measuring leaves figures."""
+    lines = REPORT.replace("segments: []", "segments: [region]").splitlines()
+    (project.definitions / "monthly.yml").write_text("\n".join([*lines, "audiences: {by: region}"]))
+    project.segments.write_text("segments: [{id: region, title: Region, column: region}]")
+    write_notebook(project.notebooks / "20_measure.ipynb", STANDARD, MEASURE)
+    return project
+
+
+MEASURE = """
+import json
+from pathlib import Path
+whole = Path("data/measured/monthly") / period
+for audience in ("", "east", "north", "x"):
+    folder = whole / audience
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "estimates.parquet").write_bytes(audience.encode())
+    told = dict(id=audience, title=audience.upper() + " <i>", by="region", levels=[audience])
+    if audience:
+        (folder / "audience.json").write_text(json.dumps(told))
+"""
+
+
+def fail_for(project, audience):
+    """Let the page of one audience raise."""
+    parameters = f'{STANDARD}audience = ""\nfails = "{audience}"'
+    write_notebook(project.notebooks / "30_page.ipynb", parameters, "assert audience != fails")
+
+
+def test_every_audience_has_a_pack_of_its_own_or_nobody_has_one(regional, publish):
+    """A page that fails for the last audience publishes nothing; then each has page, PDF, notebooks and estimates."""
+    fail_for(regional, "x")
+    with pytest.raises(RunError, match="raised AssertionError"):
+        publish()
+    assert not list(regional.output.glob("*/*"))
+    evidence = regional.root / "data/failed/monthly/2026-09"
+    assert "AssertionError" in (evidence / "x" / "30_page.ipynb").read_text()
+    assert (evidence / "10_validate.ipynb").is_file()
+    fail_for(regional, "nobody")
+    told = regional.published("monthly", MONTHS[1]) / "east"
+    told.mkdir(parents=True)
+    for name in ("audience.json", "estimates.parquet"):
+        shutil.copyfile(regional.measured("monthly", MONTHS[2], "east") / name, told / name)
+    publish()
+    pack = regional.published("monthly", MONTHS[2])
+    record = json.loads((pack / "run.json").read_text())
+    assert "reports/output/monthly/2026-08/east/estimates.parquet" in record["inputs"]["definitions"]
+    assert "data/measured/monthly/2026-09/east/estimates.parquet" in record["measured"]
+    own = ["audience.json", "estimates.parquet", "notebooks/30_page.ipynb", "report.html", "report.pdf"]
+    for audience in ("east", "north", "x"):
+        assert sorted(contents(pack / audience)) == own
+        assert (pack / audience / "estimates.parquet").read_text() == audience
+        page = (pack / audience / "report.html").read_text()
+        assert f"Customer experience: {audience.upper()} \\<i\\>" in page
+        assert f"{audience.upper()} &lt;i&gt;: <a href" in (regional.output / "index.html").read_text()
+    assert "report.html" in contents(pack / "all")
+    assert "audience.json" not in contents(pack / "all")
+    assert sorted(path.name for path in pack.iterdir()) == ["all", "east", "north", "run.json", "x"]
+
+
+def test_pages_of_audiences_must_take_the_audience(regional, publish):
+    """A present notebook without the parameter would show everybody's figures to an audience."""
+    write_notebook(regional.notebooks / "30_page.ipynb", STANDARD)
+    with pytest.raises(DefinitionError, match="notebook `30_page` declares no parameter `audience`"):
+        publish()
+
+
 # --- periods ---
 
 

@@ -25,13 +25,17 @@ def tracked_files():
 
 
 def test_notebooks_are_there():
-    """The suite has its two prepare and four present notebooks."""
+    """The suite has its two prepare and eight present notebooks."""
     assert [path.stem for path in NOTEBOOKS] == [
         "10_validate",
         "20_measure",
         "30_executive",
         "40_kpis",
         "50_segments",
+        "60_journey",
+        "70_voice",
+        "80_loyalty",
+        "85_actions",
         "90_method",
     ]
 
