@@ -24,6 +24,12 @@ class Card:
     goals: tuple[tuple[str, str], ...]  # likewise, for target, benchmark and all others
     base: str
 
+    @property
+    def lines(self) -> list[str]:
+        """What it says below its value, one statement a line."""
+        told = [self.interval, *(text for _, text in self.changes + self.goals), self.base]
+        return [line for line in told if line]
+
     @classmethod
     def of(cls, pack: Pack, kpi: ShownKpi) -> "Card":
         """Return the card of a KPI in the reported period."""

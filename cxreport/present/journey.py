@@ -62,7 +62,7 @@ def strip(pack: Pack) -> Picture | Markdown:
         places = [(place, stage) for place, stage in enumerate(stages) if not stage.is_hidden]
         axes.plot([p for p, _ in places], [scaled(stage.value, kpi) for _, stage in places], color=PALE, zorder=1)
         for place, stage in places:
-            _draw_stage(axes, place, stage, kpi, share=stage.n / largest, side=_side(pack, stage))
+            _draw_stage(axes, place, stage, kpi, share=stage.n / largest, side=side_of(pack, stage))
         for place, stage in enumerate(stages):
             if stage.is_hidden:
                 axes.annotate(_GAP, (place, 0.5), xycoords=("data", "axes fraction"), color=MUTED, ha="center")
@@ -292,7 +292,7 @@ def _look(side: str | None, kpi: ShownKpi) -> tuple[str, str]:
 # --- in words ------------------------------------------------------------------------------------
 
 
-def _side(pack: Pack, stage: Any) -> str | None:
+def side_of(pack: Pack, stage: Any) -> str | None:
     """Return `above` or `below` where a corrected test tells a stage from the whole; nothing on a low base."""
     if stage.low_base or stage.relative is None or not is_sure(pack, stage.q_value):
         return None
@@ -308,7 +308,7 @@ def _said(pack: Pack, stage: Any, kpi: ShownKpi) -> str:
         stage=name,
         value=tables.value_text(stage.value, kpi),
         base=tables.base_text(stage, kpi),
-        side=pack.words(f"journey.side.{_side(pack, stage) or 'same'}"),
+        side=pack.words(f"journey.side.{side_of(pack, stage) or 'same'}"),
     )
 
 
@@ -321,7 +321,7 @@ def _valued(row: Any, kpi: ShownKpi) -> str:
 def _against_all(pack: Pack, stage: Any, kpi: ShownKpi) -> str:
     if stage is None or stage.is_hidden or stage.relative is None:
         return ""
-    side = _side(pack, stage)
+    side = side_of(pack, stage)
     said = pack.words(f"journey.side.{side or 'same'}")
     size = pack.words(f"tables.beside.{side}", size=tables.size_text(stage.relative, kpi)) if side else said
     return size + tables.second(signed_range(stage.relative_ci_low, stage.relative_ci_high, kpi))

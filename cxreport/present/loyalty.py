@@ -16,7 +16,7 @@ from cxreport.present.theme import ACCENT, INK, MUTED, PALE, SMALL, blank, pictu
 _COHORTS, _RELIABILITY, _LINK, _REVENUE = "cohorts", "churn_reliability", "link", "link_revenue"
 _CLASS, _DIFFERENCE = "class", "difference"
 _BEST, _WORST = "promoter", "detractor"
-_CONFIRMED = "confirmed"
+CONFIRMED = "confirmed"
 _MISSING, _LAST = "_missing", "last_"
 _MOST_DRIVERS, _MOST_TRAITS, _MOST_GROUPS = 8, 3, 8
 _HIGHEST = 101.0  # percent: all, and room for their dots
@@ -157,7 +157,7 @@ def churn_drivers(pack: Pack) -> Markdown:
     words = pack.words
     lines = [
         [
-            escape_markdown(_feature(pack, row.feature)),
+            escape_markdown(feature_name(pack, row.feature)),
             words("loyalty.odds.higher" if row.odds_ratio > 1 else "loyalty.odds.lower"),
             words.number(row.odds_ratio, 2)
             + tables.second(words("tables.range", low=words.number(row.ci_low, 2), high=words.number(row.ci_high, 2))),
@@ -239,14 +239,14 @@ def personas(pack: Pack) -> Markdown:
 
 def subgroups(pack: Pack, limit: int = _MOST_GROUPS) -> Markdown:
     """Return the groups that score apart and were confirmed on customers held back, those furthest apart first."""
-    found = [row for row in shown(pack, "subgroups") if row.status == _CONFIRMED and is_sure(pack, row.q_value)]
+    found = [row for row in shown(pack, "subgroups") if row.status == CONFIRMED and is_sure(pack, row.q_value)]
     if not found:
         return missing(pack, "subgroups", "loyalty.subject.subgroups")
     words, kpi = pack.words, pack.kpis[found[0].kpi]
     found.sort(key=lambda row: (-abs(row.difference), row.description))
     lines = [
         [
-            escape_markdown(_group(pack, row)),
+            escape_markdown(group_name(pack, row)),
             tables.value_text(row.value, kpi)
             + tables.second(words("voice.others", value=tables.value_text(row.rest_value, kpi))),
             words(f"tables.beside.{row.direction}", size=tables.size_text(row.difference, kpi))
@@ -366,11 +366,11 @@ def _tenths_table(pack: Pack, tenths: Rows) -> str:
     return pipe_table([*head, words("tables.head.base")], lines, "rrrr")
 
 
-def _feature(pack: Pack, name: str) -> str:
+def feature_name(pack: Pack, name: str) -> str:
     """Return what readers call a measure of customers; plain text."""
     words = pack.words
     if name.endswith(_MISSING):
-        return words("loyalty.no_feature", feature=_feature(pack, name.removesuffix(_MISSING)))
+        return words("loyalty.no_feature", feature=feature_name(pack, name.removesuffix(_MISSING)))
     if name.startswith(_LAST):
         return words("loyalty.last_score", metric=_metric(pack, name.removeprefix(_LAST)))
     key = f"loyalty.feature.{name}"
@@ -455,7 +455,7 @@ def _traits(pack: Pack, persona: float) -> str:
     said = [
         words(
             "loyalty.trait",
-            trait=_feature(pack, row.feature) if row.level is None else label(pack, row.feature, row.level),
+            trait=feature_name(pack, row.feature) if row.level is None else label(pack, row.feature, row.level),
             value=words.number(row.value, 1) if row.level is None else words.percent(row.value),
             rest=words.number(row.rest_value, 1) if row.level is None else words.percent(row.rest_value),
         )
@@ -464,13 +464,13 @@ def _traits(pack: Pack, persona: float) -> str:
     return escape_markdown("; ".join(said))
 
 
-def _group(pack: Pack, row: Any) -> str:
+def group_name(pack: Pack, row: Any) -> str:
     pairs = [(row.column, row.level), (row.other_column, row.other_level)]
     return pack.words.joined(
-        [f"{_title(pack, column)} {label(pack, column, level)}" for column, level in pairs if column]
+        [f"{column_title(pack, column)} {label(pack, column, level)}" for column, level in pairs if column]
     )
 
 
-def _title(pack: Pack, column: str) -> str:
+def column_title(pack: Pack, column: str) -> str:
     segment = next((name for name, each in pack.segments.items() if each.column == column), None)
     return pack.segment_name(segment) if segment else pack.words.text(column)

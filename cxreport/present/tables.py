@@ -508,7 +508,7 @@ def notes(pack: Pack) -> Markdown:
     noted: dict[str, list[str]] = {}
     for kpi in pack.kpis.values():
         figure = pack.total(kpi.id)
-        if figure and not figure.is_hidden and (note := _note(figure, kpi)):
+        if figure and not figure.is_hidden and (note := note_text(figure, kpi)):
             noted.setdefault(note, []).append(kpi.short)
     lines = [f"- {escape_markdown(', '.join(names))}: {escape_markdown(note)}." for note, names in noted.items()]
     return Markdown("\n".join([pack.words("tables.note.heading"), "", *lines]) if lines else "")
@@ -764,7 +764,7 @@ def _benchmarked(pack: Pack, figure: Figure, kpi: ShownKpi) -> str:
     return escape_markdown(benchmark_text(pack, figure, kpi)) + second(gap_interval_text(figure, kpi))
 
 
-def _note(figure: Figure, kpi: ShownKpi) -> str:
+def note_text(figure: Figure, kpi: ShownKpi) -> str:
     """Return a figure's note without what it says of benchmarks, in the words of what the KPI counts."""
     parts = [part for part in (figure.note or "").split("; ") if part and not part.startswith("benchmark ")]
     return "; ".join(_said_of(part, kpi) for part in parts)

@@ -68,14 +68,21 @@ class _Part:
 
 
 def merge(
-    notebooks: list[Path], *, words: Words, title: str, subtitle: str, provenance: dict[str, str], author: str = ""
+    notebooks: list[Path],
+    *,
+    words: Words,
+    title: str,
+    subtitle: str,
+    provenance: dict[str, str],
+    author: str = "",
+    one_page: bool = False,
 ) -> Cell:
     """Return executed notebooks as one clean document.
 
     The first cell is front matter. Every notebook becomes a chapter under its own front-matter title, and
     `provenance` (term to text) closes the document. Hidden cells, tags, timings, counts and everything else that
     changes between two equal runs are left out. `title`, `subtitle`, `author` and `provenance` are plain text. What the
-    notebooks themselves say is translated by `words`.
+    notebooks themselves say is translated by `words`. `one_page` asks for a PDF of one page, however small.
 
     Raises `RunError` with every problem of every notebook: a stored error, an output that a page cannot show, an
     unknown or wrong `#|` option, a figure without alternative text, a label given twice, a reference to no label.
@@ -90,7 +97,7 @@ def merge(
             do="correct the cells named above and run again",
         )
     cells = [
-        _front_matter_cell(title, subtitle, author, words),
+        _front_matter_cell(title, subtitle, author, words, one_page=one_page),
         *(part.cell for part in parts),
         _provenance_cell(provenance),
     ]
@@ -163,9 +170,9 @@ def _cell(kind: str, source: str, **parts: Any) -> Cell:
     return new
 
 
-def _front_matter_cell(title: str, subtitle: str, author: str, words: Words) -> Cell:
-    content = {"title": plain(title), "subtitle": plain(subtitle), "author": plain(author)}
-    content |= {"lang": words.language, "toc-title": words("document.frame.chapters")}
+def _front_matter_cell(title: str, subtitle: str, author: str, words: Words, *, one_page: bool) -> Cell:
+    content: dict[str, str | bool] = {"title": plain(title), "subtitle": plain(subtitle), "author": plain(author)}
+    content |= {"lang": words.language, "toc-title": words("document.frame.chapters"), "one-page": one_page}
     given = {key: value for key, value in content.items() if value}
     text = yaml.safe_dump(given, sort_keys=False, allow_unicode=True, width=float("inf"))
     return _cell("raw", f"---\n{text}---")

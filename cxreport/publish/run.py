@@ -137,6 +137,24 @@ class _Pack:
                 timestamp=notebooks.epoch(self.issue.as_of),
             )
 
+    def export(self, chosen: Iterable[Notebook], title: str, provenance: dict[str, str], audience: str) -> None:
+        """Write slides, workbook, estimates and executive page beside a report; none where nothing was measured."""
+        folder = self.folder / audience
+        if not (folder / ESTIMATES_FILE).is_file():
+            return
+        from cxreport.present.pack import open_pack  # here: other commands need neither figures nor charts
+        from cxreport.publish import exports
+
+        told = "" if audience == EVERYBODY else audience
+        exports.write(
+            open_pack(self.issue.plan.report.id, self.issue.period.id, str(self.project.root), told),
+            folder,
+            [folder / archive.NOTEBOOKS / notebook.path.name for notebook in chosen],
+            title=title,
+            provenance=provenance,
+            at=notebooks.epoch(self.issue.as_of),
+        )
+
 
 def run(
     project: Project,
@@ -348,7 +366,7 @@ def _audiences(pack: _Pack) -> list[Audience]:
 
 
 def _render(pack: _Pack, provenance: dict[str, str]) -> None:
-    """Render the pack for everybody and that of each audience, which its title names."""
+    """Render the pack for everybody and that of each audience, which its title names, and write what stands beside."""
     plan = pack.issue.plan
     title = plan.words.text(plan.report.title)
     titles = {EVERYBODY: title} | {
@@ -358,6 +376,7 @@ def _render(pack: _Pack, provenance: dict[str, str]) -> None:
     for audience, named in titles.items():
         html, pdf = f"{audience}/{archive.PAGE}", f"{audience}/{archive.PRINT}"
         pack.render(plan.present, plan.words, named, provenance, html=html, pdf=pdf, audience=audience)
+        pack.export(plan.present, named, provenance, audience)
 
 
 def _processors() -> int:

@@ -134,6 +134,17 @@ def test_pdf_is_tagged_for_assistive_technology(pack):
     assert reader.trailer["/Root"]["/Lang"]
 
 
+def test_executive_page_alone_fits_one_page(pack):
+    """All that the executive page of the sample company says stands on one accessible page, with the other files."""
+    path = pack.folder / "all" / "executive.pdf"
+    [page] = PdfReader(path).pages
+    text = " ".join(page.extract_text().split())
+    for heading in ("What to look at", "Where it hurts", "What we changed", "What to do next", "What the figures rest"):
+        assert heading in text
+    assert pdfua.validate(str(path)).findings == ()
+    assert {"slides.pptx", "tables.xlsx", "estimates.csv"} <= {file.name for file in path.parent.iterdir()}
+
+
 def test_every_row_is_accounted_for(pack, verdict):
     """Rows staged for the month equal rows accepted plus rows rejected, table by table, in the files themselves."""
     accepted, rejected = (f(verdict["dataset"], pack.period) for f in (pack.project.accepted, pack.project.rejected))

@@ -1,17 +1,20 @@
 """Executed notebooks written by hand that use the whole notebook language, rendered once a session."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
-from cxreport.config import Project
-from cxreport.publish import document
+from cxreport.config import Project, load_report
+from cxreport.present.pack import open_pack
+from cxreport.publish import document, exports
 from cxreport.publish.embedded import Embedded
+from cxreport.schema import ANALYSES
 
 STAMP = datetime(2026, 10, 2, tzinfo=UTC)
 TITLE, SUBTITLE = "Customer experience", "Halden Broadband, September 2026"
@@ -200,3 +203,97 @@ def rendered(tmp_path_factory, project, english) -> Rendered:
     document.write(node, made.document)
     Embedded().render(made.document, html=made.html, pdf=made.pdf, project=project, timestamp=STAMP)
     return made
+
+
+# --- files beside the report ------------------------------------------------------------------------
+
+# What programs that open such files might compute, run, follow or turn around.
+PAYLOADS = [
+    "=1+1",
+    '=HYPERLINK("http://evil.invalid","click")',
+    "+1+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1+1",
+    "\r=1+1",
+    "<script>alert(1)</script> & <b>",
+    "[x](javascript:alert(1)) *b* `c` $1",
+    '#import "x.typ" ```{=html}',
+    "a\u202egnp.exe\u2066",
+    "_x0041_ a\x0bb\x00c",
+]
+
+
+@pytest.fixture(scope="session")
+def payloads():
+    """Hostile texts."""
+    return PAYLOADS
+
+
+@pytest.fixture(scope="session")
+def small_pack(small):
+    """What the report of the small company says."""
+    return open_pack("monthly", small.period.id, str(small.project.root))
+
+
+@pytest.fixture
+def analysed(small_pack, project):
+    """Return the small company's pack as if its report asked for all analyses, given as lists of rows by table."""
+    asked = load_report(project, "monthly").analyses
+
+    def analysed(pack=small_pack, **tables):
+        pack = replace(pack, report=pack.report.model_copy(update={"analyses": asked}))
+        frames = {name: pd.DataFrame(rows, columns=ANALYSES[name].names) for name, rows in tables.items()}
+        pack.__dict__["analyses"] = frames  # what the pack would read from its folder, once
+        return pack
+
+    return analysed
+
+
+@pytest.fixture
+def hostile_pack(small_pack, analysed):
+    """The small company's pack with payloads for names of KPIs, segments, levels, stages, themes, and as comments."""
+    names = iter(PAYLOADS * 9)
+    kpis = {
+        key: kpi.model_copy(update={"title": next(names), "short": next(names), "owner": next(names)})
+        for key, kpi in small_pack.kpis.items()
+    }
+    segments = {
+        key: segment.model_copy(
+            update={"title": next(names), "labels": {level: next(names) for level in segment.labels}}
+        )
+        for key, segment in small_pack.segments.items()
+    }
+    shown = {"kpi": "csat", "share": 0.1, "n": 100, "value": 0.5, "suppressed": "no", "low_base": False}
+    tested = {"p_value": 0.001, "q_value": 0.002}
+    stage = shown | tested | {"ci_low": 0.4, "ci_high": 0.6, "overall": 0.7, "relative": -0.2, "method": "Wilson"}
+    point = shown | tested | {"shortfall": 0.3, "impact": 0.03, "impact_ci_low": 0.01, "impact_ci_high": 0.05}
+    theme = shown | tested | {"n_without": 900, "value_with": 0.5, "value_without": 0.8, "difference": -0.3}
+    theme |= {"impact": -0.03, "impact_ci_low": -0.05, "impact_ci_high": -0.01}
+    ends = {"difference_ci_low": -0.4, "difference_ci_high": -0.2}
+    return analysed(
+        replace(small_pack, kpis=kpis, segments=segments),
+        curve=[stage | {"place": place, "stage": text} for place, text in enumerate(PAYLOADS, start=1)],
+        journey=[stage | {"stage": text, "touchpoint": text} for text in PAYLOADS],
+        pain_points=[
+            point | {"stage": text, "touchpoint": text, "is_pain_point": True, "top3_probability": 0.5}
+            for text in PAYLOADS
+        ],
+        themes=[theme | ends | {"theme": text} for text in PAYLOADS],
+        quotes=[{"theme": text, "place": 1, "quote": text, "language": "en", "is_good": False} for text in PAYLOADS],
+    )
+
+
+@pytest.fixture(scope="session")
+def exported(small, small_pack, tmp_path_factory) -> Path:
+    """The folder of the files beside the small company's report."""
+    folder = tmp_path_factory.mktemp("exported")
+    exports.write(
+        small_pack,
+        folder,
+        sorted((small.folder / "all" / "notebooks").glob("*.ipynb")),
+        title=TITLE,
+        provenance=PROVENANCE,
+        at=STAMP,
+    )
+    return folder

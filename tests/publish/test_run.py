@@ -13,7 +13,8 @@ import pytest
 from cxreport.config import Project, load_dataset, load_report
 from cxreport.errors import DefinitionError, GateError, RunError, UsageError
 from cxreport.periods import Period
-from cxreport.publish import archive, document, render
+from cxreport.present import pack as present_pack
+from cxreport.publish import archive, document, exports, render
 from cxreport.publish import run as publishing
 
 AS_OF = date(2026, 10, 2)
@@ -97,6 +98,8 @@ def project(root, tmp_path, monkeypatch):
     monkeypatch.setattr(publishing.sources, "ingest", ingest)
     monkeypatch.setattr(publishing.sources, "covered_months", lambda *_: MONTHS)
     monkeypatch.setattr(publishing.sources, "last_complete_month", lambda *_: MONTHS[2])
+    monkeypatch.setattr(present_pack, "open_pack", lambda *_: None)  # what is measured here is no table
+    monkeypatch.setattr(exports, "write", lambda _, folder, *__, **___: (folder / "tables.xlsx").write_text("tables"))
     return project
 
 
@@ -391,7 +394,7 @@ def test_every_audience_has_a_pack_of_its_own_or_nobody_has_one(regional, publis
     record = json.loads((pack / "run.json").read_text())
     assert "reports/output/monthly/2026-08/east/estimates.parquet" in record["inputs"]["definitions"]
     assert "data/measured/monthly/2026-09/east/estimates.parquet" in record["measured"]
-    own = ["audience.json", "estimates.parquet", "notebooks/30_page.ipynb", "report.html", "report.pdf"]
+    own = ["audience.json", "estimates.parquet", "notebooks/30_page.ipynb", "report.html", "report.pdf", "tables.xlsx"]
     for audience in ("east", "north", "x"):
         assert sorted(contents(pack / audience)) == own
         assert (pack / audience / "estimates.parquet").read_text() == audience

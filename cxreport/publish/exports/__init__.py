@@ -1,0 +1,36 @@
+"""Files beside a report: the executive page, slides, a workbook of all tables, and the estimates as text."""
+
+from datetime import datetime
+from pathlib import Path
+
+from cxreport.present.pack import Pack
+from cxreport.publish.exports.estimates import as_csv
+from cxreport.publish.exports.executive import PAGE, as_pdf
+from cxreport.publish.exports.slides import as_pptx
+from cxreport.publish.exports.workbook import as_xlsx
+
+EXECUTIVE, SLIDES, WORKBOOK, ESTIMATES = "executive.pdf", "slides.pptx", "tables.xlsx", "estimates.csv"
+
+
+def write(
+    pack: Pack, folder: Path, notebooks: list[Path], *, title: str, provenance: dict[str, str], at: datetime
+) -> None:
+    """Write all of them into a folder; the same pack gives the same bytes.
+
+    Parameters
+    ----------
+    notebooks
+        The executed notebooks of the report; without one named after the executive page there is no PDF of it.
+    title
+        Of the report, which names its audience.
+    provenance
+        What the report says of its making, term to plain text.
+    at
+        The date that the files state, with a time zone.
+    """
+    for notebook in notebooks:
+        if notebook.stem.partition("_")[2] == PAGE:
+            (folder / EXECUTIVE).write_bytes(as_pdf(pack, notebook, title=title, provenance=provenance, at=at))
+    (folder / SLIDES).write_bytes(as_pptx(pack, title=title, provenance=provenance, at=at))
+    (folder / WORKBOOK).write_bytes(as_xlsx(pack, title=title, provenance=provenance, at=at))
+    (folder / ESTIMATES).write_bytes(as_csv(pack.estimates))

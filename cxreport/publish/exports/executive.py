@@ -1,0 +1,38 @@
+"""The executive page alone, as a PDF of one page."""
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from cxreport.present.pack import Pack
+from cxreport.publish import document
+from cxreport.publish.embedded import Embedded
+
+PAGE = "executive"  # what the notebook of the page is named after
+
+
+def as_pdf(pack: Pack, notebook: Path, *, title: str, provenance: dict[str, str], at: datetime) -> bytes:
+    """Return the executed notebook as a tagged PDF of one page, with the date `at`; see `document.merge` for the rest.
+
+    The embedded renderer makes it wherever Quarto makes the report: it alone can fit a text to a page.
+    """
+    merged = document.merge(
+        [notebook],
+        words=pack.words,
+        title=title,
+        subtitle=subtitle(pack),
+        author=pack.report.organisation,
+        provenance=provenance,
+        one_page=True,
+    )
+    with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
+        source, pdf = Path(scratch) / "executive.ipynb", Path(scratch) / "executive.pdf"
+        document.write(merged, source)
+        Embedded().render(source, html=None, pdf=pdf, project=pack.project, timestamp=at)
+        return pdf.read_bytes()
+
+
+def subtitle(pack: Pack) -> str:
+    """Return what stands below the title of a report: whose it is, and of which period."""
+    words = pack.words
+    return words("document.subtitle", organisation=pack.report.organisation, period=words.period(pack.period))
