@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from cxreport.periods import Period
 from cxreport.present import tables
+from cxreport.present.analyses import Rows, pains
 from cxreport.present.markup import Markdown, Picture, Pictures, escape_markdown, one_line, pipe_table
 from cxreport.present.pack import Pack, ShownKpi
 from cxreport.present.theme import ACCENT, INK, MUTED, SMALL, WARNING, blank, picture, themed
@@ -121,7 +122,7 @@ def still_open(pack: Pack) -> Markdown:
     """Name the touchpoints that fall short, worst first, and that no action concerns."""
     if "pain_points" not in pack.analyses:
         return Markdown(pack.words("actions.open.unknown"))
-    names = [escape_markdown(finding["touchpoint"]) for finding in _open(pack)]
+    names = [escape_markdown(finding.touchpoint) for finding in _open(pack)]
     if not names:
         return Markdown(pack.words("actions.open.none"))
     return Markdown(pack.words("actions.open.nothing", names=pack.words.joined(names[:_MOST_OPEN])))
@@ -276,17 +277,16 @@ def _money(pack: Pack, amount: float) -> str:
 # --- what nobody has acted on --------------------------------------------------------------------
 
 
-def _open(pack: Pack) -> list[dict[str, Any]]:
+def _open(pack: Pack) -> Rows:
     """Return the pain points that no action concerns, worst first."""
     concerned = {level for action in _actions(pack) for column, level in action.levels if column == "touchpoint"}
-    pains = (row for row in pack.analysed("pain_points") if row["is_pain_point"] and row["suppressed"] == "no")
-    return [pain for pain in pains if pain["touchpoint"] not in concerned]
+    return [pain for pain in pains(pack) if pain.touchpoint not in concerned]
 
 
-def _finding(pack: Pack, finding: dict[str, Any]) -> list[str]:
-    kpi = pack.kpis[finding["kpi"]]
-    gain = tables.size_text(finding["impact"], kpi)
-    return [escape_markdown(finding["touchpoint"]), tables.value_text(finding["value"], kpi), gain]
+def _finding(pack: Pack, finding: Any) -> list[str]:
+    kpi = pack.kpis[finding.kpi]
+    gain = tables.size_text(finding.impact, kpi)
+    return [escape_markdown(finding.touchpoint), tables.value_text(finding.value, kpi), gain]
 
 
 # --- the chart -----------------------------------------------------------------------------------

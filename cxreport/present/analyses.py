@@ -47,6 +47,11 @@ def shown(pack: Pack, name: str) -> Rows:
     return [row for row in rows(pack, name) if not row.is_hidden]
 
 
+def pains(pack: Pack) -> Rows:
+    """Return the touchpoints that fall short by a corrected test and hide nothing, those that cost most first."""
+    return [row for row in shown(pack, "pain_points") if row.is_pain_point]
+
+
 def is_sure(pack: Pack, q_value: float | None) -> bool:
     """Whether a corrected test finds a difference."""
     return q_value is not None and q_value < 1 - pack.report.confidence

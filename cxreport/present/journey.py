@@ -12,6 +12,7 @@ from cxreport.present.analyses import (
     is_sure,
     label,
     missing,
+    pains,
     rows,
     share_range,
     shown,
@@ -136,7 +137,7 @@ def touchpoints(pack: Pack) -> Picture | Markdown:
     if not any(cell.is_shown for cell in cells):
         return missing(pack, "journey", "journey.subject.map")
     kpi, words = pack.kpis[cells[0].kpi], pack.words
-    hurting = {(row.stage, row.touchpoint) for row in _pain_points(pack)}
+    hurting = {(row.stage, row.touchpoint) for row in pains(pack)}
     lines: list[tuple[str, Any]] = []
     for stage in dict.fromkeys(cell.stage for cell in cells):
         lines.append((label(pack, "stage", stage), None))
@@ -170,7 +171,7 @@ def touchpoints(pack: Pack) -> Picture | Markdown:
 
 def pain_points(pack: Pack, limit: int = 3) -> Markdown:
     """Return the touchpoints that fall short beyond chance in sentences, those that cost the whole most first."""
-    found = _pain_points(pack)
+    found = pains(pack)
     if not found:
         return _no_pain_points(pack)
     return Markdown("\n".join(f"- {_pain_sentence(pack, row)}" for row in found[:limit]))
@@ -178,7 +179,7 @@ def pain_points(pack: Pack, limit: int = 3) -> Markdown:
 
 def pain_points_table(pack: Pack, limit: int = _MOST_POINTS) -> Markdown:
     """Return the touchpoints that fall short beyond chance: score, what that costs the whole, chance to be worst."""
-    found = _pain_points(pack)[:limit]
+    found = pains(pack)[:limit]
     if not found:
         return _no_pain_points(pack)
     words, kpi = pack.words, pack.kpis[found[0].kpi]
@@ -361,10 +362,6 @@ def _touchpoints_table(pack: Pack, cells: Rows, kpi: ShownKpi) -> str:
         for cell in cells
     ]
     return pipe_table([*head, words("tables.head.base")], lines, "llrr")
-
-
-def _pain_points(pack: Pack) -> Rows:
-    return [row for row in shown(pack, _POINTS) if row.is_pain_point]
 
 
 def _no_pain_points(pack: Pack) -> Markdown:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cxreport.present import actions, tables
-from cxreport.present.analyses import is_sure, label, missing, shown, size_range
+from cxreport.present.analyses import label, missing, pains, size_range
 from cxreport.present.markup import Markdown, escape_markdown
 from cxreport.present.pack import Pack
 
@@ -15,10 +15,9 @@ def ranked(pack: Pack, limit: int = _MOST) -> Markdown:
 
     Only touchpoints that fall short by a corrected test are named; what is being done about them is said.
     """
-    found = [row for row in shown(pack, "pain_points") if row.is_pain_point and is_sure(pack, row.q_value)]
+    found = pains(pack)
     if not found:
         return missing(pack, "journey", "next_steps.subject")
-    found.sort(key=lambda row: (-row.impact, row.touchpoint))
     return Markdown("\n".join(f"{place}. {_step(pack, row)}" for place, row in enumerate(found[:limit], start=1)))
 
 
