@@ -26,10 +26,10 @@ report: .venv/.ready ## make a report: REPORT=monthly PERIOD=2026-09 (default: t
 lab: .venv-lab/.ready ## open the notebooks in JupyterLab, on this environment's kernel
 	@.venv-lab/bin/jupyter lab --notebook-dir .
 
-test: .venv/.spark ## run the tests
+test: .venv/.tests ## run the tests
 	@$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not soak"
 
-soak: .venv/.spark ## run the long campaigns
+soak: .venv/.tests ## run the long campaigns
 	@$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile -m soak
 
 lint: .venv/.ready ## check style, types, layers and notebooks
@@ -53,7 +53,7 @@ lock: .venv/.ready ## resolve the dependencies anew (needs uv on the PATH), then
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header --extra lab pyproject.toml -c requirements/run.lock -o requirements/lab.lock
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
-	  --no-emit-index-url --no-annotate --no-header --extra spark pyproject.toml -c requirements/run.lock -o requirements/spark.lock
+	  --no-emit-index-url --no-annotate --no-header --extra spark --extra browser pyproject.toml -c requirements/run.lock -o requirements/tests.lock
 	@$(PYTHON) requirements/write_environment.py > environment.yml
 
 clean: ## remove everything that can be made again, except published reports
@@ -71,10 +71,10 @@ clean: ## remove everything that can be made again, except published reports
 	@$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Spark is a large download that only the tests and very large companies need.
-.venv/.spark: requirements/spark.lock .venv/.ready
-	@echo "Adding Spark from requirements/spark.lock to the environment, once."
-	@$(BIN)/python $(PIP) --require-hashes -r requirements/spark.lock
+# Large downloads that only the tests need: Spark, and what drives Chromium.
+.venv/.tests: requirements/tests.lock .venv/.ready
+	@echo "Adding Spark and the driver of Chromium from requirements/tests.lock to the environment, once."
+	@$(BIN)/python $(PIP) --require-hashes -r requirements/tests.lock
 	@touch $@
 
 # JupyterLab has its own environment, because its stack slows the run environment's imports;
