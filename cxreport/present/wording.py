@@ -281,11 +281,11 @@ def _item(pack: Pack, kpi: ShownKpi) -> _Item | None:
         facts += _moved_too(pack, worse[: _MOST_NAMES - 1], kpi)
         asked = words("wording.ask.shift", levels=levels)
     elif worse:
-        facts.append((0, _severity(worse[0], kpi), _fell(pack, worse[0], kpi)))
+        facts.append((0, _severity(worse[0], kpi), moved(pack, worse[0], kpi)))
         facts += _moved_too(pack, worse[1:_MOST_NAMES], kpi)
         asked = words("wording.ask.group", group=_named(pack, worse[0]), previous=since)
     elif total and total.is_shown and tables.is_worse(kpi, total.verdict):
-        facts.append((0, _severity(total, kpi), _fell(pack, total, kpi)))
+        facts.append((0, _severity(total, kpi), moved(pack, total, kpi)))
     if total and total.is_shown:
         facts += _facts_of_total(total, kpi)
     if not facts or total is None:
@@ -329,7 +329,7 @@ def _facts_of_total(total: Figure, kpi: ShownKpi) -> list[tuple[int, float, str]
     return facts
 
 
-def _fell(pack: Pack, figure: Figure, kpi: ShownKpi) -> str:
+def moved(pack: Pack, figure: Figure, kpi: ShownKpi) -> str:
     """Say how a group or a total moved the wrong way, with interval and base."""
     told = {
         "kpi": escape_markdown(kpi.short),
