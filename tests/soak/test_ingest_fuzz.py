@@ -463,7 +463,7 @@ class ReaderChild:
         self._calls, self._process = 0, self._started()
 
     def run(self, command, *, input=b"", check, **_):  # noqa: A002 - as it is called there
-        _, _, script, *arguments = command
+        _, _, script, *arguments = (part.replace("/proc/self/", f"/proc/{os.getpid()}/") for part in command)
         self._calls += 1
         if self._calls % CALLS_OF_ONE_CHILD == 0:
             self._restart()

@@ -119,6 +119,22 @@ def test_spss_file_with_a_variable_without_a_name_is_refused(tmp_path: Path) -> 
         read_spss(DeliveredFile(path.name, path))
 
 
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize(("stated", "is_read"), [(3, True), (-1, True), (0, False), (2, False), (4, False)])
+def test_spss_file_holds_as_many_cases_as_it_states(tmp_path: Path, compress: bool, stated: int, is_read: bool) -> None:
+    """The library would leave out what goes beyond the number in the header; -1 leaves it open."""
+    path = tmp_path / "a.sav"
+    pyreadstat.write_sav(pd.DataFrame({"id": ["a", "b", "c"], "score": [1.0, 2.0, 3.0]}), path, row_compress=compress)
+    content = bytearray(path.read_bytes())
+    content[80:84] = stated.to_bytes(4, "little", signed=True)
+    file = DeliveredFile("a.sav", unpacked=bytes(content))
+    if is_read:
+        assert read_spss(file).rows == 3
+    else:
+        with pytest.raises(UnreadableFileError, match=f"states {stated} cases and holds 3"):
+            read_spss(file)
+
+
 def test_encrypted_archive_is_refused(tmp_path: Path) -> None:
     """Nobody guesses passwords."""
     content = bytearray(zipped({"a.csv": GOOD}))
@@ -188,6 +204,12 @@ def test_workbook_that_is_huge_is_refused() -> None:
     """A cell in the very last place, beside one in the first, makes a rectangle of 17 billion."""
     with pytest.raises(UnreadableFileError, match="too large"):
         read_sheet(workbook((b'r="B3"', b'r="XFD1048576"')))
+
+
+def test_workbook_with_a_cell_in_another_row_is_refused() -> None:
+    """Where a piece was cut out, the end of one row stands in the start of another: rows between are gone."""
+    with pytest.raises(UnreadableFileError, match="broken"):
+        read_sheet(workbook((b'r="B3"', b'r="B4"')))
 
 
 @pytest.mark.parametrize("entity", [b'"aaaa"', b'SYSTEM "file:///etc/passwd"', b'"&a;&a;&a;&a;&a;"'])

@@ -5,6 +5,7 @@ A damaged file can end the process that reads it, so that one is started for eac
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,10 @@ from cxreport.sources.formats.workbooks import as_text
 
 STATED_MISSING = "declared missing in the file"
 _LONGEST_REASON = 80
+# Of the file's header, in bytes: where the layout code stands, whose first byte is 0
+# where numbers start with their large end, and where the number of cases does.
+_LAYOUT, _CASES = 64, 80
+_UNCOUNTED = -1  # as files say whose program did not know the number
 
 
 def read_spss(file: DeliveredFile, encoding: str = UTF_8) -> Records:
@@ -54,6 +59,8 @@ def read_spss(file: DeliveredFile, encoding: str = UTF_8) -> Records:
         for name, title in zip(names, found["titles"], strict=True)
     }
     cases = max(map(len, cells.values()), default=0)
+    if found["stated"] not in {cases, _UNCOUNTED}:
+        raise UnreadableFileError(f"the SPSS file is broken: it states {found['stated']} cases and holds {cases}")
     return Records(tuple(names), tuple(cells.values()), range(1, cases + 1), titles=titles, missing=missing)
 
 
@@ -68,7 +75,7 @@ def spss_names(file: DeliveredFile) -> frozenset[str]:
 def _read(file: DeliveredFile, encoding: str, part: str = "all") -> dict[str, Any]:
     """Return what `spss_reader` writes."""
     stated = "" if encoding == UTF_8 else encoding
-    with _path(file) as (path, handles):
+    with _path(file) as (path, handles, cases):
         command = [sys.executable, "-I", str(Path(spss_reader.__file__)), path, stated, part]
         try:
             done = subprocess.run(  # noqa: S603 - this interpreter, a file of this package, no shell
@@ -79,6 +86,7 @@ def _read(file: DeliveredFile, encoding: str, part: str = "all") -> dict[str, An
             raise UnreadableFileError(
                 "the SPSS file is broken, or its text is in another encoding: state it as `file: encoding`"
             ) from None
+    found["stated"] = cases
     names = found["names"]
     if None in names or len(set(names)) < len(names):
         raise UnreadableFileError("the SPSS file is broken: it has variables without a name of their own")
@@ -86,18 +94,34 @@ def _read(file: DeliveredFile, encoding: str, part: str = "all") -> dict[str, An
 
 
 @contextmanager
-def _path(file: DeliveredFile) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Give a path to the library, which opens no streams, and the handles that the process must have for it."""
-    if file.path is not None:
-        yield str(file.path.absolute()), ()
-    elif not hasattr(os, "memfd_create"):
-        raise UnreadableFileError("an SPSS file in an archive cannot be read on this system; unpack it first")
-    else:
+def _path(file: DeliveredFile) -> Iterator[tuple[str, tuple[int, ...], int]]:
+    """Give a path to the library, which opens no streams, the handles that the process needs for it, and the cases.
+
+    The library believes the number of cases that a file states, and leaves out the others without a word. So it is
+    given a copy that states none, in memory. Systems without memory files read the file itself, unchecked.
+    """
+    if hasattr(os, "memfd_create"):
+        content, cases = _uncounted(file.content())
         number = os.memfd_create("delivered")
         with os.fdopen(number, "wb") as memory:
-            memory.write(file.unpacked)
+            memory.write(content)
             memory.flush()
-            yield f"/proc/self/fd/{number}", (number,)
+            yield f"/proc/self/fd/{number}", (number,), cases
+    elif file.path is not None:
+        yield str(file.path.absolute()), (), _UNCOUNTED
+    else:
+        raise UnreadableFileError("an SPSS file in an archive cannot be read on this system; unpack it first")
+
+
+def _uncounted(content: bytes) -> tuple[bytearray, int]:
+    """Return an SPSS file that leaves its number of cases open, and the number that it stated."""
+    changed = bytearray(content)
+    if len(changed) < _CASES + 4:
+        return changed, _UNCOUNTED
+    order = "<" if changed[_LAYOUT] else ">"
+    (cases,) = struct.unpack_from(f"{order}i", changed, _CASES)
+    struct.pack_into("<i", changed, _CASES, _UNCOUNTED)
+    return changed, cases
 
 
 def _missing_codes(cells: Iterable[str], ranges: Iterable[dict[str, Any]]) -> list[str]:

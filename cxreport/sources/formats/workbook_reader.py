@@ -10,6 +10,7 @@ import json
 import sys
 import zipfile
 from datetime import date, datetime, time, timedelta
+from string import ascii_uppercase
 from typing import Any
 from xml.parsers.expat import ParserCreate
 
@@ -65,14 +66,37 @@ def main() -> None:
 
 
 def _require_well_formed(content: io.BytesIO) -> None:
-    """Raise for a part that is no XML: calamine reads on behind what is broken, and loses the rows between."""
+    """Raise for a part that is no XML, or a row that holds cells of another.
+
+    calamine reads on behind what is broken, and loses the rows between.
+    """
     if not zipfile.is_zipfile(content):  # an old XLS
         return
     with zipfile.ZipFile(content) as archive:
         for name in archive.namelist():
             if name.endswith(".xml"):
+                parser = ParserCreate()
+                if "/worksheets/" in name:
+                    parser.StartElementHandler = _Rows().start
                 with archive.open(name) as part:
-                    ParserCreate().ParseFile(part)
+                    parser.ParseFile(part)
+
+
+class _Rows:
+    """Follows a sheet from row to row."""
+
+    def __init__(self) -> None:
+        self._row: str | None = None
+
+    def start(self, element: str, attributes: dict[str, str]) -> None:
+        """Raise `ValueError` for a cell with the address of another row than the one that holds it."""
+        kind = element.rpartition(":")[2]
+        if kind == "row":
+            self._row = attributes.get("r")
+        elif (
+            kind == "c" and self._row and (place := attributes.get("r")) and place.lstrip(ascii_uppercase) != self._row
+        ):
+            raise ValueError(element)
 
 
 def _write(texts: list[str]) -> None:
