@@ -5,7 +5,7 @@ together as one `DefinitionError`.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -93,6 +93,14 @@ class Project:
         return self.root / "reports" / "wording"
 
     @property
+    def site(self) -> Path:
+        return self.root / "reports" / "site.yml"
+
+    @property
+    def delivery(self) -> Path:
+        return self.root / "reports" / "delivery"
+
+    @property
     def output(self) -> Path:
         return self.root / "reports" / "output"
 
@@ -125,6 +133,15 @@ class Project:
     def published(self, report: str, period: Period) -> Path:
         """Folder of a finished pack."""
         return self.output / report / period.id
+
+    def delivered(self, report: str, period: Period) -> Path:
+        """The log of who was sent an issue."""
+        return self.root / "data" / "delivered" / report / f"{period.id}.jsonl"
+
+    @property
+    def failed(self) -> Path:
+        """Folder of what runs left that published nothing, as `<report>/<period>/`."""
+        return self.root / "data" / "failed"
 
     def issued(self, report: str, before: Period) -> list[Path]:
         """Return the estimates of published issues of a report for earlier periods of its kind, oldest first."""
@@ -246,6 +263,10 @@ _FITTING: dict[str, tuple[tuple[Unit, ...], tuple[Interval, ...]]] = {
 }
 
 
+# What is true of one KPI only: of a part of the answers, another figure is usual.
+NOT_INHERITED = ("id", "reports", "benchmarks", "baseline")
+
+
 class Kpi(Definition):
     """One KPI, in one file of `reports/kpis/`; the file stem is its id.
 
@@ -267,9 +288,14 @@ class Kpi(Definition):
     Each type uses the keys that `_USED` lists; any other of them is refused. `scale.good` and `higher_is_better` agree.
     `table` and `where` choose the rows (`where` maps a column to one allowed value or a list of them). Rows with the
     same value of `cluster` belong to one customer or account and are not independent; rows without one stand alone.
+
+    `based_on` names a KPI whose keys hold wherever the file says nothing else, but for `NOT_INHERITED`. `reports` names
+    reports that show the KPI after those they list.
     """
 
     id: str = ""
+    based_on: str | None = None
+    reports: list[str] = []
     title: str
     short: str
     area: str = ""  # the heading under which it stands among all KPIs
@@ -396,6 +422,7 @@ class Segment(Definition):
     column: str
     labels: dict[str, str] = {}  # stored value to what readers see, in reading order
     tables: list[FactName] = ["answers"]
+    reports: list[str] = []  # that break figures down by it, after the segments they list
 
 
 class Feed(Definition):
@@ -405,6 +432,7 @@ class Feed(Definition):
     adapter: str
     files: str  # glob under the dataset's raw folder
     mapping: str | None = None  # a file in `reports/datasets/mappings/`; needed by the adapter `mapped`
+    arrives: Literal["daily", "monthly"] = "daily"  # when its rows are dated: weeks of a monthly feed are not compared
     owner: str
 
 
@@ -587,6 +615,12 @@ class Report(Definition):
         return self
 
 
+class Site(Definition):
+    """Where readers find the archive, in `reports/site.yml`: for its feed, whose links are relative without it."""
+
+    address: str = Field(default="", pattern=r"^(https?://[^\s<>\"]+/)?$")
+
+
 T = TypeVar("T", bound=Definition)
 
 
@@ -602,7 +636,26 @@ def load_report(project: Project, report: str) -> Report:
             expected=f"one of {listed(known)}",
             do="name one of these, or add a file to `reports/definitions/`",
         )
-    return _load_one(project.definitions / f"{report}.yml", Report, project)
+    definition = _load_one(project.definitions / f"{report}.yml", Report, project)
+    kpis, segments = load_kpis(project), load_segments(project)
+    _raise_if(
+        [
+            f"`{named.id}` names the report `{name}`{nearest(name, known)}, which has no file"
+            for named in cast(list[Kpi | Segment], [*kpis.values(), *segments.values()])
+            for name in named.reports
+            if name not in known
+        ]
+    )
+    return definition.model_copy(
+        update={
+            "kpis": _with_those_that_ask(definition.kpis, kpis, report),
+            "segments": _with_those_that_ask(definition.segments, segments, report),
+        }
+    )
+
+
+def _with_those_that_ask(listed_there: Sequence[str], known: Mapping[str, Kpi | Segment], report: str) -> list[str]:
+    return list(dict.fromkeys([*listed_there, *(each.id for each in known.values() if report in each.reports)]))
 
 
 def load_dataset(project: Project, dataset: str) -> Dataset:
@@ -655,6 +708,11 @@ def load_segments(project: Project, wanted: Iterable[str] | None = None) -> dict
     return {name: segments[name] for name in chosen}
 
 
+def load_site(project: Project) -> Site:
+    """Read where the archive stands, where a file says so; raises `DefinitionError` for a wrong one."""
+    return _load_one(project.site, Site, project) if project.site.is_file() else Site()
+
+
 def load_yaml(path: Path, model: type[T], project: Project) -> T:
     """Read any definition file, for example an adapter's mapping; raises `DefinitionError`."""
     if not path.is_file():
@@ -675,20 +733,43 @@ def _load_one(path: Path, model: type[T], project: Project) -> T:
 
 def _parse(path: Path, model: type[T], project: Project) -> tuple[T | None, list[str]]:
     shown = _shown(path, project)
-    try:
-        content: Any = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        return None, [f"{shown}: cannot be read as YAML ({' '.join(str(error).split())})"]
-    if not isinstance(content, dict):
-        return None, [f"{shown}: holds no keys"]
+    content, wrong = _mapping(path)
+    if wrong:
+        return None, [f"{shown}: {wrong}"]
     if "id" in content and "id" in model.model_fields:
         return None, [f"{shown}: `id` is the file name, remove it"]
     if "id" in model.model_fields:
         content["id"] = path.stem
+    if "based_on" in content and "based_on" in model.model_fields:
+        base = path.with_name(f"{content['based_on']}.yml")
+        inherited, wrong = _based_on(base, shown)
+        if wrong:
+            return None, [wrong]
+        content = inherited | content
     try:
         return model.model_validate(content), []
     except ValidationError as error:
         return None, [f"{shown}: {_problem(cast(dict[str, Any], item), model)}" for item in error.errors()]
+
+
+def _mapping(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the keys of a file, or what is wrong with it."""
+    try:
+        content: Any = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        return {}, f"cannot be read as YAML ({' '.join(str(error).split())})"
+    return (content, "") if isinstance(content, dict) else ({}, "holds no keys")
+
+
+def _based_on(base: Path, shown: str) -> tuple[dict[str, Any], str]:
+    """Return the keys that a definition takes over from another one of its folder, or what is wrong with it."""
+    known = {path.stem for path in base.parent.glob("*.yml")}
+    if base.stem not in known:
+        return {}, f"{shown}: `based_on` names `{base.stem[:60]}`{nearest(base.stem, known)}, which has no file"
+    content, _ = _mapping(base)
+    if "based_on" in content:
+        return {}, f"{shown}: `based_on` names `{base.stem}`, which is based on another one itself"
+    return {key: value for key, value in content.items() if key not in NOT_INHERITED}, ""
 
 
 def _problem(item: dict[str, Any], model: type[BaseModel]) -> str:

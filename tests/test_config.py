@@ -100,6 +100,46 @@ def test_contradictions_within_a_kpi_are_refused(project, kpi, changes, message)
     assert message in str(caught.value)
 
 
+def test_kpi_is_based_on_another(project):
+    """A file of a few lines takes the rest from the KPI it is based on, but for what is true of that one only."""
+    path = project.kpis / "csat_phone.yml"
+    path.write_text(
+        "based_on: csat\ntitle: CSAT on the phone\nshort: Phone\nwhere: {metric: csat, channel: phone}\n"
+        "reports: [weekly, monthly]\n"
+    )
+    kpis = load_kpis(project)
+    own, base = kpis["csat_phone"], kpis["csat"]
+    same = set(type(base).model_fields) - {"id", "based_on", "title", "short", "where", "reports", "benchmarks"}
+    assert {name: getattr(own, name) for name in same} == {name: getattr(base, name) for name in same}
+    assert (own.title, own.benchmarks, own.reports) == ("CSAT on the phone", [], ["weekly", "monthly"])
+    change(path, based_on="csatt")
+    with pytest.raises(DefinitionError, match=r"csat_phone\.yml: `based_on` names `csatt`, did you mean `csat`\?"):
+        load_kpis(project)
+    change(path, based_on="csat", top=[9])
+    with pytest.raises(DefinitionError, match=r"csat_phone\.yml: .*scale"):
+        load_kpis(project)
+    change(path, based_on="csat", top=None)
+    change(project.kpis / "csat_mean.yml", based_on="csat_phone")
+    with pytest.raises(DefinitionError, match=r"csat_mean\.yml: .*which is based on another one itself"):
+        load_kpis(project)
+
+
+def test_kpis_and_segments_name_the_reports_that_show_them(project):
+    """What names a report stands behind what the report lists, once; a report that does not exist is refused."""
+    listed = load_report(project, "regional")
+    change(project.kpis / "csat_top_box.yml", reports=["regional", "sfo"])
+    change(project.kpis / "csat.yml", reports=["regional"])
+    content = yaml.safe_load(project.segments.read_text())
+    own = {"id": "kind", "title": "Kind of survey", "column": "kind", "reports": ["regional"]}
+    project.segments.write_text(yaml.safe_dump({"segments": [*content["segments"], own]}))
+    report = load_report(project, "regional")
+    assert report.kpis == [*listed.kpis, "csat_top_box"]
+    assert report.segments == [*listed.segments, "kind"]
+    change(project.kpis / "csat.yml", reports=["regionl"])
+    with pytest.raises(DefinitionError, match="`csat` names the report `regionl`, did you mean `regional`"):
+        load_report(project, "monthly")
+
+
 def test_segment_given_twice_is_refused(project):
     """The second one would replace the first in silence."""
     content = yaml.safe_load(project.segments.read_text())

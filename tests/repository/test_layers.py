@@ -12,7 +12,9 @@ PACKAGE = ROOT / "cxreport"
 # From the top down; a module may import from its own line's left-hand neighbours' layers below it only.
 LAYERS = [
     "cli",
+    "deliver",
     "publish",
+    "cx",
     "present",
     "measure",
     "validate",
