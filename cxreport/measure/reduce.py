@@ -516,7 +516,7 @@ def _sums(terms: _Terms, keys: list[str], segments: Mapping[str, str] | None) ->
     def counted(divide: Divide, keys: list[str]) -> pd.DataFrame:
         return collect(divide(terms.rows).group_by(*keys, kpi.column or "score").agg(nw.len().alias("cases")))
 
-    scored, whole, real, _ = _scored(wrap(_divided(keys, segments, counted)), kpi)
+    scored, whole, real, _ = _scored(wrap(_divided(keys, segments, counted, count="cases")), kpi)
     cells, names = collect(scored), [*whole, *real]
     cells[names] = cells[names].mul(cells["cases"], axis="index")
     sums = rollup.statistics(rollup.Rows(cells, _by(keys, segments), None), names, (), {})
@@ -552,18 +552,28 @@ def _completed(sums: pd.DataFrame, kpi: Kpi) -> pd.DataFrame:
 
 
 def _divided(
-    keys: list[str], segments: Mapping[str, str] | None, reduced: Callable[[Divide, list[str]], pd.DataFrame]
+    keys: list[str],
+    segments: Mapping[str, str] | None,
+    reduced: Callable[[Divide, list[str]], pd.DataFrame],
+    count: str = "",
 ) -> pd.DataFrame:
-    """Reduce all rows, and with segments those of each level: one pass for the total and one for each segment."""
+    """Reduce all rows, and with segments those of each level: one pass for the total and one for each segment.
+
+    With `count`, the one column of whole numbers that add up, the total is that of the levels of a segment.
+    """
     everybody = {} if keys else {"_all": nw.lit(TOTAL)}
     inner = [*keys, *everybody]
-    tables = [reduced(partial(_with, columns=everybody), inner)]
-    if segments is not None:
-        tables[0] = tables[0].assign(segment=TOTAL, level=TOTAL)
-        for segment, column in segments.items():
-            level = {"level": nw.col(column).fill_null(NOT_STATED)}
-            by_level = reduced(partial(_with, columns=everybody | level), [*inner, "level"])
-            tables.append(by_level.assign(segment=segment))
+    tables = []
+    for segment, column in (segments or {}).items():
+        level = {"level": nw.col(column).fill_null(NOT_STATED)}
+        by_level = reduced(partial(_with, columns=everybody | level), [*inner, "level"])
+        tables.append(by_level.assign(segment=segment))
+    if count and tables:
+        levels = tables[0].drop(columns=["segment", "level"])
+        whole = levels.groupby([name for name in levels if name != count], dropna=False, as_index=False)[[count]].sum()
+    else:
+        whole = reduced(partial(_with, columns=everybody), inner)
+    tables.insert(0, whole if segments is None else whole.assign(segment=TOTAL, level=TOTAL))
     table, by = pd.concat(tables, ignore_index=True).drop(columns=list(everybody)), _by(keys, segments)
     table = table.sort_values(by, kind="stable", ignore_index=True) if by else table
     return table[[*by, *(name for name in table.columns if name not in by)]]
