@@ -6,22 +6,26 @@ SHELL := /bin/sh
 PYTHON ?= python3
 REPORT ?= monthly
 PERIOD ?=
+SINCE ?=
 RENDERER ?= auto
 BIN := .venv/bin
 # The tests run on all cores already; more threads within each would only get in each other's way.
 SINGLE := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help setup report lab test soak lint format bench lock clean
+.PHONY: help setup report deliver lab test soak lint format bench lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  settings:     REPORT=$(REPORT) PERIOD=2026-09 RENDERER=$(RENDERER) PYTHON=$(PYTHON)"
+	@echo "  settings:     REPORT=$(REPORT) PERIOD=2026-09 SINCE=2026-01 RENDERER=$(RENDERER) PYTHON=$(PYTHON)"
 
 setup: .venv/.ready ## create the environment from the lock (done once, redone when the lock changes)
 
 report: .venv/.ready ## make a report: REPORT=monthly PERIOD=2026-09 (default: the last complete month of the sample)
-	@$(BIN)/cxreport run --report $(REPORT) --renderer $(RENDERER) $(if $(PERIOD),--period $(PERIOD))
+	@$(BIN)/cxreport run --report $(REPORT) --renderer $(RENDERER) $(if $(PERIOD),--period $(PERIOD)) $(if $(SINCE),--since $(SINCE))
+
+deliver: .venv/.ready ## say who would get a report by e-mail; SEND=1 sends it
+	@$(BIN)/cxreport deliver --report $(REPORT) $(if $(PERIOD),--period $(PERIOD)) $(if $(SEND),--send)
 
 lab: .venv-lab/.ready ## open the notebooks in JupyterLab, on this environment's kernel
 	@.venv-lab/bin/jupyter lab --notebook-dir .
@@ -53,7 +57,9 @@ lock: .venv/.ready ## resolve the dependencies anew (needs uv on the PATH), then
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header --extra lab pyproject.toml -c requirements/run.lock -o requirements/lab.lock
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
-	  --no-emit-index-url --no-annotate --no-header --extra spark --extra browser pyproject.toml -c requirements/run.lock -o requirements/tests.lock
+	  --no-emit-index-url --no-annotate --no-header --extra spark --extra accessibility \
+	  --no-emit-package playwright --no-emit-package greenlet --no-emit-package pyee \
+	  pyproject.toml -c requirements/run.lock -o requirements/tests.lock
 	@$(PYTHON) requirements/write_environment.py > environment.yml
 
 clean: ## remove everything that can be made again, except published reports
@@ -71,10 +77,10 @@ clean: ## remove everything that can be made again, except published reports
 	@$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Large downloads that only the tests need: Spark, and what drives Chromium.
+# What only the tests need: Spark, which is large, and axe-core.
 .venv/.tests: requirements/tests.lock .venv/.ready
-	@echo "Adding Spark and the driver of Chromium from requirements/tests.lock to the environment, once."
-	@$(BIN)/python $(PIP) --require-hashes -r requirements/tests.lock
+	@echo "Adding Spark and axe-core from requirements/tests.lock to the environment, once."
+	@$(BIN)/python $(PIP) --require-hashes --no-deps -r requirements/tests.lock
 	@touch $@
 
 # JupyterLab has its own environment, because its stack slows the run environment's imports;

@@ -5,6 +5,7 @@ so that help appears at once.
 """
 
 import hashlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -16,12 +17,13 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from cxreport.errors import CxError, RunError, UsageError
+from cxreport.errors import CxError, RunError, UsageError, listed
 from cxreport.publish.atomic import disk_errors, reserved
 
 if TYPE_CHECKING:
     from cxreport.config import Dataset, Project, Report
     from cxreport.periods import Period
+    from cxreport.publish.run import Outcome
 
 app = typer.Typer(
     name="cxreport",
@@ -181,6 +183,11 @@ def run(
     project: ProjectOption = None,
     report: ReportOption = "monthly",
     period: PeriodOption = "",
+    since: Annotated[
+        str,
+        typer.Option(metavar="PERIOD", help="Publish every period from this one on that has no issue, oldest first."),
+    ] = "",
+    again: Annotated[bool, typer.Option("--again", help="With --since: also those that have an issue.")] = False,
     as_of: AsOfOption = None,
     renderer: Annotated[str, typer.Option(metavar="NAME", help="auto, quarto or embedded.")] = "auto",
     parameter: Annotated[
@@ -188,7 +195,7 @@ def run(
         typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="For the notebooks that declare it; repeatable."),
     ] = None,
 ) -> None:
-    """Publish an issue: every step, then HTML and PDF in reports/output/."""
+    """Publish an issue, or with --since many: every step, then HTML and PDF in reports/output/."""
     started = datetime.now(UTC)
     texts = _parameters(parameter or [])
     here, definition, dataset = _load(project, report)
@@ -196,6 +203,28 @@ def run(
     from cxreport.publish import run as publishing
 
     wanted = Period.parse(period) if period else None
+    if again and not since:
+        raise UsageError(
+            found="--again without --since",
+            expected="--again with --since; a single period is always published anew",
+            do="leave --again out, or name the first period with --since",
+        )
+    if since:
+        with _progress() as tell:
+            outcomes = publishing.backfill(
+                here,
+                definition,
+                Period.parse(since),
+                wanted,
+                again=again,
+                as_of=_as_of(dataset, as_of),
+                renderer=renderer,
+                clock=lambda: datetime.now(UTC),
+                tell=tell,
+                parameters=texts,
+            )
+        _sum_up(outcomes)
+        return
     try:
         with _progress() as tell:
             published = publishing.run(
@@ -215,6 +244,52 @@ def run(
     typer.echo(_shown(published.pdf))
 
 
+@app.command()
+def deliver(
+    *,
+    project: ProjectOption = None,
+    report: ReportOption = "monthly",
+    period: Annotated[
+        str, typer.Option("--period", metavar="PERIOD", help="Such as 2026-09; by default the one that ended last.")
+    ] = "",
+    audience: Annotated[
+        list[str] | None,
+        typer.Option("--audience", metavar="ID", help="Only its recipients; repeatable. `all` is everybody's pack."),
+    ] = None,
+    send: Annotated[bool, typer.Option("--send", help="Send; without it, only say who would get what.")] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", metavar="DIR", help="Write an e-mail of each audience there, to look at."),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also to those who got an earlier edition of it.")] = False,
+    resend_uncertain: Annotated[
+        bool, typer.Option("--resend-uncertain", help="Also to those who perhaps have it already.")
+    ] = False,
+) -> None:
+    """Send a published issue by e-mail, as reports/delivery/ says; without --send, only say who would get what."""
+    here, definition, dataset = _load(project, report)
+    from cxreport import deliver as delivering
+    from cxreport.periods import Period
+
+    ended = Period.containing(_as_of(dataset, None), definition.period_kind).previous
+    wish = delivering.Wish(
+        here,
+        definition,
+        Period.parse(period) if period else ended,
+        at=datetime.now(UTC),
+        audiences=tuple(audience or ()),
+        again=again,
+        resend_uncertain=resend_uncertain,
+    )
+    if not send:
+        for line in delivering.preview(wish, write):
+            typer.echo(line)
+        return
+    server = delivering.Server.of(os.environ)
+    with _progress() as tell:
+        delivering.send(wish, server, tell=tell, say=typer.echo)
+
+
 @app.command(name="open")
 def open_issue(
     project: ProjectOption = None,
@@ -232,6 +307,37 @@ def open_issue(
         import webbrowser
 
         webbrowser.open(page.as_uri())
+
+
+@app.command(name="archive")
+def write_archive(project: ProjectOption = None) -> None:
+    """Write the archive's pages anew, for example after packs were copied in or deleted."""
+    from cxreport.config import Project
+    from cxreport.publish import archive
+
+    here = Project.find(project)
+    with _progress() as tell, reserved(here.output, tell):
+        tell("Writing the archive")
+        page = archive.write_site(here)
+    typer.echo(_shown(page))
+
+
+def _sum_up(outcomes: "list[Outcome]") -> None:
+    """Print a line for each period of a backfill; exit with 1 when one of them failed."""
+    for each in outcomes:
+        if each.error:
+            typer.echo(f"{each.period}  not published: {each.error.found}")
+        else:
+            typer.echo(
+                f"{each.period}  {_shown(each.published.html) if each.published else 'has an issue, left alone'}"
+            )
+    failed = [each.period.id for each in outcomes if each.error]
+    if failed:
+        raise RunError(
+            found=f"{len(failed)} of {len(outcomes)} periods not published",
+            expected="an issue of every period",
+            do=f"see data/failed/ for {listed(failed)}, then run the same command again: it skips what is published",
+        )
 
 
 def _look(project: Path | None, folder: Path) -> None:

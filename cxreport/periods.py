@@ -1,6 +1,7 @@
 """ISO periods: `2026-09`, `2026-Q3`, `2026-W37`, `2026`; end-exclusive, in a declared time zone."""
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, Self
@@ -81,27 +82,37 @@ class Period:
         return self.shift({"week": -52, "month": -12, "quarter": -4, "year": -1}[self.kind])
 
     @property
+    def parts(self) -> "list[Period]":
+        """The periods by which its rows are checked and kept, in order: a week itself, else its calendar months."""
+        if kept_by(self.kind) == self.kind:
+            return [self]
+        first = Period(self.start, "month")
+        return [first.shift(step) for step in range(_MONTHS_IN[self.kind])]
+
+    @property
+    def year(self) -> int:
+        """The year that it belongs to; an ISO week may begin in the one before."""
+        return self.start.isocalendar().year if self.kind == "week" else self.start.year
+
+    @property
+    def number(self) -> int:
+        """Its place within the year, from 1 on."""
+        if self.kind == "week":
+            return self.start.isocalendar().week
+        return (self.start.month - 1) // _MONTHS_IN[self.kind] + 1
+
+    @property
     def id(self) -> str:
         """The ISO text, which `parse` reads back."""
-        if self.kind == "month":
-            return f"{self.start:%Y-%m}"
-        if self.kind == "quarter":
-            return f"{self.start:%Y}-Q{(self.start.month + 2) // 3}"
-        if self.kind == "week":
-            year, week, _ = self.start.isocalendar()
-            return f"{year}-W{week:02d}"
-        return f"{self.start:%Y}"
+        forms = {"month": "{:04}-{:02}", "quarter": "{:04}-Q{}", "week": "{:04}-W{:02}", "year": "{:04}"}
+        return forms[self.kind].format(self.year, self.number)
 
     @property
     def label(self) -> str:
         """The period as a reader would say it, e.g. `September 2026`."""
         if self.kind == "month":
-            return f"{_MONTH_NAMES[self.start.month - 1]} {self.start.year}"
-        if self.kind == "quarter":
-            return f"quarter {(self.start.month + 2) // 3} of {self.start.year}"
-        if self.kind == "week":
-            return f"week {self.start.isocalendar().week} of {self.start.isocalendar().year}"
-        return self.id
+            return f"{_MONTH_NAMES[self.number - 1]} {self.year}"
+        return self.id if self.kind == "year" else f"{self.kind} {self.number} of {self.year}"
 
     def bounds(self, time_zone: str) -> tuple[datetime, datetime]:
         """Return the first instant and the first instant after the period, in UTC."""
@@ -120,14 +131,29 @@ _MONTH_NAMES = (
 )
 
 
+def kept_by(kind: PeriodKind) -> PeriodKind:
+    """Return the kind of period by which rows are checked and kept for reports of a kind."""
+    return "week" if kind == "week" else "month"
+
+
 def last_periods(period: Period, months: int) -> list[Period]:
-    """Return the periods, latest first, that hold the last so many months.
+    """Return the periods, latest first, that hold the last so many months; the period alone for none.
 
     >>> [each.id for each in last_periods(Period.parse("2026-Q3"), 4)]
     ['2026-Q3', '2026-Q2']
     """
-    first = Period.containing(period.end - timedelta(days=1), "month").shift(1 - months)
+    first = months_before(period.end, months)
     found = [period]
-    while found[-1].start > first.start:
+    while found[-1].start > first:
         found.append(found[-1].previous)
     return found
+
+
+def months_before(day: date, months: int) -> date:
+    """Return the same day so many months earlier, or the last day of a shorter month.
+
+    >>> months_before(date(2026, 3, 31), 13)
+    datetime.date(2025, 2, 28)
+    """
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))

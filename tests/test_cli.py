@@ -17,7 +17,7 @@ from cxreport.errors import GateError
 from cxreport.publish import archive
 from cxreport.publish import run as publishing
 
-COMMANDS = ("sample", "ingest", "validate", "measure", "run", "open")
+COMMANDS = ("sample", "ingest", "validate", "measure", "run", "deliver", "open", "archive")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def asked(monkeypatch):
 
 
 def test_help_names_every_command(cxreport):
-    """The help lists the six commands, and each has help of its own."""
+    """The help lists every command, and each has help of its own."""
     code, out, _ = cxreport("--help")
     assert code == 0
     assert all(command in out for command in COMMANDS)
@@ -92,6 +92,8 @@ def test_module_runs_like_the_command():
         (["run", "--report", "montly"], "`montly`, did you mean `monthly`?"),
         (["run", "--period", "2026-13"], "period `2026-13`"),
         (["run", "--period", "2026-Q3"], "write it like `2026-07`"),
+        (["run", "--again"], "--again without --since"),
+        (["run", "--since", "lately"], "period `lately`"),
         (["run", "--renderer", "quatro"], "renderer `quatro`, did you mean `quarto`?"),
         (["run", "-p", "region"], "-p name=value"),
         (["run", "-p", "=north"], "-p name=value"),
@@ -193,6 +195,13 @@ def test_open_prints_the_newest_issue_and_opens_it_once(project, cxreport, monke
     assert opened == []
     cxreport("open", "--period", "2026-08")
     assert opened == [(project / "reports/output/monthly/2026-08/all/report.html").as_uri()]
+
+
+def test_archive_writes_the_pages_and_prints_the_first(project, cxreport):
+    """`archive` writes the list and the feed, also before anything is published."""
+    code, out, _ = cxreport("archive")
+    assert (code, out) == (0, "reports/output/index.html\n")
+    assert sorted(path.name for path in (project / "reports/output").glob("[!.]*")) == ["feed.xml", "index.html"]
 
 
 def test_sample_is_written_when_it_differs_from_its_checksums(project, cxreport, monkeypatch):

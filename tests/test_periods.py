@@ -1,13 +1,14 @@
 """Periods are ISO, end-exclusive and in a declared time zone."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cxreport.errors import UsageError
-from cxreport.periods import Period
+from cxreport.periods import Period, kept_by, last_periods, months_before
 
 DAYS = st.dates(date(1990, 1, 1), date(2089, 12, 31))
 KINDS = st.sampled_from(["month", "quarter", "week", "year"])
@@ -35,12 +36,51 @@ def test_shift_is_undone_by_the_opposite_shift(day, kind, steps):
     assert period.shift(steps).shift(-steps) == period
 
 
+@given(DAYS, KINDS)
+def test_parts_fill_a_period_without_gap(day, kind):
+    """Months, or the week, by which a period is kept follow each other from its first day to its last."""
+    period = Period.containing(day, kind)
+    parts = period.parts
+    assert (parts[0].start, parts[-1].end) == (period.start, period.end)
+    assert {part.kind for part in parts} == {kept_by(kind)}
+    assert all(earlier.end == later.start for earlier, later in pairwise(parts))
+
+
+@given(DAYS, KINDS)
+def test_number_and_year_name_a_period(day, kind):
+    """No two periods of a year have one number; a week belongs to the year of its Thursday."""
+    period = Period.containing(day, kind)
+    assert period.year == (period.start + timedelta(days=3)).year if kind == "week" else period.start.year
+    assert (period.shift(1).number == period.number + 1) or period.shift(1).number == 1
+
+
+@given(DAYS, KINDS, st.integers(0, 40))
+def test_last_periods_hold_the_months_and_no_period_more(day, kind, months):
+    """The earliest of them begins no later than the months do, the one after it does not reach as far back."""
+    period = Period.containing(day, kind)
+    found, first = last_periods(period, months), months_before(period.end, months)
+    assert found[0] == period
+    assert all(later.previous == earlier for later, earlier in pairwise(found))
+    assert found[-1].start <= first or months == 0
+    assert len(found) == 1 or found[-2].start > first
+
+
+@given(DAYS, st.integers(0, 40), st.integers(0, 40))
+def test_months_before_add_up_on_the_first(day, one, other):
+    """From the first of a month, going back twice is going back once."""
+    first = day.replace(day=1)
+    assert months_before(months_before(first, one), other) == months_before(first, one + other)
+    assert months_before(day, 12).month == day.month
+
+
 @pytest.mark.parametrize(
     ("text", "start", "end", "year_ago"),
     [
         ("2026-09", date(2026, 9, 1), date(2026, 10, 1), "2025-09"),
         ("2026-Q4", date(2026, 10, 1), date(2027, 1, 1), "2025-Q4"),
         ("2026-W01", date(2025, 12, 29), date(2026, 1, 5), "2025-W01"),
+        ("2026-W53", date(2026, 12, 28), date(2027, 1, 4), "2026-W01"),
+        ("2027-W52", date(2027, 12, 27), date(2028, 1, 3), "2026-W53"),
         ("2026", date(2026, 1, 1), date(2027, 1, 1), "2025"),
     ],
 )

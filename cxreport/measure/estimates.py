@@ -43,9 +43,10 @@ from cxreport.measure.audiences import (
 from cxreport.measure.benchmarks import add_ranks, gap_interval, judge_benchmarks, read_benchmarks
 from cxreport.measure.compare import add_changes, judge_changes
 from cxreport.measure.disclosure import SHOWN, Margin, Margins, apply_issued, find_margins, suppress
-from cxreport.measure.frames import asked_metrics, open_facts
+from cxreport.measure.frames import asked_metrics, open_facts, whole_periods
 from cxreport.measure.kpis import Measured, Scope, joined, measure_kpi
 from cxreport.measure.mix import decompose
+from cxreport.measure.other_kinds import hide_beside, read_beside
 from cxreport.measure.rollup import NOT_STATED
 from cxreport.measure.targets import check_targets, status
 from cxreport.measure.trend import add_limits
@@ -56,12 +57,13 @@ from cxreport.schema import ESTIMATES, ESTIMATES_KEY, MIX, TOTAL
 def measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
     """Measure a report's KPIs up to a period; write `estimates.parquet`, `mix.parquet` and the report's analyses.
 
-    Returns the estimates (`schema.ESTIMATES`): every KPI of the report for every period with accepted rows up to the
-    reported one, in total and for each level of the report's segments. Past periods keep the figures of the issues that
-    published them, see `disclosure.apply_issued`. Every audience of the report gets such files in a folder of its own;
-    all are protected together. A KPI that was not asked in a period has no row
-    for it, and a segment that no answer of a KPI states has none for that KPI. Comparisons, benchmarks, targets and
-    verdicts stand on the rows of the reported period; targets and benchmarks on its totals.
+    Returns the estimates (`schema.ESTIMATES`): every KPI of the report for every period up to the reported one of which
+    all months, or the week, have accepted rows, in total and for each level of the report's segments. Past periods keep
+    the figures of the issues that published them, see `disclosure.apply_issued`, and nothing is shown that would tell
+    of a small group beside reports of other periods, see `other_kinds`. Every audience of the report gets such files in
+    a folder of its own; all are protected together. A KPI that was not asked in a period has no row for it, and a
+    segment that no answer of a KPI states has none for that KPI. Comparisons, benchmarks, targets and verdicts stand on
+    the rows of the reported period; targets and benchmarks on its totals.
 
     Raises
     ------
@@ -91,7 +93,11 @@ def _measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
         measured = [measure_kpi(facts[kpi.table], kpi, scope) for kpi in kpis.values()]
         audiences = find_audiences(report, groups, segments, [figures for figures, _ in measured])
         crossings = measure_crossings(facts, kpis, scope, audiences)
-        raw = apply_issued(_together(measured, crossings, audiences), kpis, read_issued(project, report.id, period))
+        together = _together(measured, crossings, audiences)
+        # A quarter that lacks a month is no quarter to compare with; the reported one says so itself.
+        whole = {each.id for each in (*whole_periods(project, dataset.id, period.kind), period)}
+        raw = apply_issued(together[together["period"].isin(whole)], kpis, read_issued(project, report.id, period))
+        raw = hide_beside(raw, kpis, read_beside(project, dataset.id, period))
         figures = _Figures(raw, suppress(raw, kpis, _margins(facts, kpis, segments, audiences)))
         ranks = rank_audiences(figures.protected, audiences, kpis, scope)
         remove_audiences(project, report.id, period)

@@ -5,10 +5,11 @@ where its question does not arise or cannot be answered yet.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time
 from functools import reduce as fold
 from operator import and_
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import narwhals as nw
 import pandas as pd
@@ -16,7 +17,7 @@ import pandas as pd
 from cxreport.config import Contacts, Dataset
 from cxreport.engine import Frame, collect
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
-from cxreport.periods import Period
+from cxreport.periods import Period, months_before
 
 # Customers who joined within so many months make the survival curve of a period.
 COHORT_MONTHS = 24
@@ -217,8 +218,7 @@ def _one_period(
 
 def _months_before_end(period: Period, months: int, zone: str) -> datetime:
     """Return the first instant of the months that end with a period."""
-    last_month = Period.containing(period.end - timedelta(days=1), "month")
-    return last_month.shift(1 - months).bounds(zone)[0]
+    return datetime.combine(months_before(period.end, months), time(), ZoneInfo(zone)).astimezone(UTC)
 
 
 def _has_ended_by(instant: datetime) -> nw.Expr:

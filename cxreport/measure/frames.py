@@ -12,7 +12,7 @@ from cxreport.engine import Engine, Frame, collect, in_memory
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.measure import facts
 from cxreport.measure.reduce import row_count
-from cxreport.periods import Period, PeriodKind
+from cxreport.periods import Period, PeriodKind, kept_by
 from cxreport.schema import INSTANT, TABLES, TableName
 from cxreport.sources.mapping import Battery
 from cxreport.sources.registry import find_adapter
@@ -25,39 +25,47 @@ _ASKED_OFTEN: tuple[TableName, ...] = ("customers", "subscriptions", "orders", "
 _INSTANTS = {name for table in TABLES.values() for name, kind in table.columns.items() if kind == INSTANT}
 
 
-def accepted_months(project: Project, dataset: str) -> list[Period]:
-    """Return the months that have accepted rows, in order."""
+def accepted_parts(project: Project, dataset: str, kind: PeriodKind) -> list[Period]:
+    """Return the months that have accepted rows, for weekly reports the weeks, in order."""
     folder = project.accepted(dataset)
-    names = sorted(path.name for path in folder.iterdir() if any(path.glob("*.parquet"))) if folder.is_dir() else []
-    return [Period.parse(name) for name in names]
+    found = (path for path in folder.iterdir() if any(path.glob("*.parquet"))) if folder.is_dir() else ()
+    return sorted(part for path in found if (part := Period.parse(path.name)).kind == kept_by(kind))
+
+
+def whole_periods(project: Project, dataset: str, kind: PeriodKind) -> list[Period]:
+    """Return the periods of a kind of which every month, or the week, has accepted rows, in order."""
+    parts = accepted_parts(project, dataset, kind)
+    periods = dict.fromkeys(Period.containing(part.start, kind) for part in parts)
+    return [period for period in periods if set(period.parts) <= set(parts)]
 
 
 def latest_period(project: Project, report: Report) -> Period:
     """Return the newest period of the report's kind that has accepted rows; raises `UsageError` when none has."""
-    months = accepted_months(project, report.dataset)
-    if not months:
+    periods = whole_periods(project, report.dataset, report.period_kind)
+    if not periods:
         raise UsageError(
             found=f"no accepted rows of the dataset `{report.dataset}`",
-            expected="accepted rows of at least one month",
+            expected=f"accepted rows of at least one {report.period_kind}",
             do="run `cxreport validate` first",
         )
-    return Period.containing(months[-1].start, report.period_kind)
+    return periods[-1]
 
 
 def open_facts(
     project: Project, dataset: Dataset, period: Period, wanted: Collection[FactName], engine: Engine
 ) -> dict[FactName, Frame]:
-    """Open the facts that KPIs read, of all months up to the reported one, wide.
+    """Open the facts that KPIs read, up to the end of the reported period, wide.
 
     An answer carries its response's columns (touchpoint, stage, channel, language, weight and the segments); every
-    fact of a customer carries the columns named by `Dataset.segments_from_customers`, as the last month of the
-    reported period knows them. The column `period` holds the report's own periods. Facts without rows are left out.
+    fact of a customer carries the columns named by `Dataset.segments_from_customers`, as the last month (or
+    the week) of the reported period knows them. The column `period` holds the report's own periods. Facts without rows
+    are left out.
 
     Raises `UsageError` when the reported period has no accepted rows, `DefinitionError` for customer columns that
     are not there.
     """
-    months = [month for month in accepted_months(project, dataset.id) if month.end <= period.end]
-    if not months or months[-1].end <= period.start:
+    parts = [part for part in accepted_parts(project, dataset.id, period.kind) if part.end <= period.end]
+    if not parts or parts[-1].end <= period.start:
         raise UsageError(
             found=f"no accepted rows of {period.id} in the dataset `{dataset.id}`",
             expected="accepted rows of the reported period",
@@ -67,17 +75,17 @@ def open_facts(
         name: engine.scan(paths).with_columns(_report_period(period.kind))
         for name, table in TABLES.items()
         if table.dated_by
-        and (paths := [path for month in months if (path := _file(project, dataset, month, name)).is_file()])
+        and (paths := [path for part in parts if (path := _file(project, dataset, part, name)).is_file()])
     }
     states = {
         name: engine.scan([path]).drop("period")
         for name, table in TABLES.items()
-        if not table.dated_by and (path := _file(project, dataset, months[-1], name)).is_file()
+        if not table.dated_by and (path := _file(project, dataset, parts[-1], name)).is_file()
     }
     # Engines read files anew for every period that rows are asked for.
     tables = dated | states
     tables |= {name: engine.keep(tables[name], f"all_{name}") for name in _ASKED_OFTEN if name in tables}
-    periods = list(dict.fromkeys(Period.containing(month.start, period.kind) for month in months))
+    periods = list(dict.fromkeys(Period.containing(part.start, period.kind) for part in parts))
     build = _Builder(dataset, periods, tables, engine)
     # Each fact is computed before the next one is described: a new table makes DuckDB look at every description again.
     found = {name: build.kept(name) for name in sorted(wanted)}
@@ -169,26 +177,20 @@ def _batteries(project: Project, dataset: Dataset) -> list[Battery]:
     return [battery for mapping in mappings for battery in mapping.batteries]
 
 
-def _file(project: Project, dataset: Dataset, month: Period, table: str) -> Path:
-    return project.accepted(dataset.id, month) / f"{table}.parquet"
+def _file(project: Project, dataset: Dataset, part: Period, table: str) -> Path:
+    return project.accepted(dataset.id, part) / f"{table}.parquet"
 
 
 def _report_period(kind: PeriodKind) -> nw.Expr:
-    """Turn the month of a row into the report's period."""
-    month = nw.col("period")
-    year = month.str.slice(0, 4)
-    if kind == "month":
-        return month
+    """Turn the month of a row into the report's period; weeks are kept as such."""
+    part = nw.col("period")
+    if kept_by(kind) == kind:
+        return part
+    year = part.str.slice(0, 4)
     if kind == "year":
         return year.alias("period")
-    if kind == "quarter":
-        quarter = (month.str.slice(5, 2).cast(nw.Int64) + 2) // 3
-        return nw.concat_str([year, nw.lit("-Q"), quarter.cast(nw.String)]).alias("period")
-    raise UsageError(
-        found="a weekly report",
-        expected="a report by month, quarter or year, because accepted rows are kept by month",
-        do="change `period_kind` in the report definition",
-    )
+    quarter = (part.str.slice(5, 2).cast(nw.Int64) + 2) // 3
+    return nw.concat_str([year, nw.lit("-Q"), quarter.cast(nw.String)]).alias("period")
 
 
 def _check(wanted: list[str], known: Iterable[str]) -> None:

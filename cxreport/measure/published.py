@@ -30,7 +30,7 @@ _NAMES = {
     *("action", "started_on", "asked", "owner", "cost", "told_on"),
     *("before_first", "before_last", "after_first", "after_last"),
 }
-_MONTHS_OF_DRIVERS = (1, 3)
+_MONTHS_OF_DRIVERS = (0, 3)
 _REST_IS_SMALL = "hidden: what is left of all answers is a small group"
 
 Tables = Mapping[str, pd.DataFrame]
@@ -47,7 +47,7 @@ class Published(NamedTuple):
     segments: Mapping[str, Segment]
     period: Period
 
-    def answered(self, kpi_id: str, months: int = 1, question: str = "") -> float:
+    def answered(self, kpi_id: str, months: int = 0, question: str = "") -> float:
         """Return a KPI's total base over the periods that hold the last so many months; NaN where one is hidden."""
         rows = self.window(months)
         rows = rows[(rows["kpi"] == kpi_id) & (rows["segment"] == TOTAL) & (rows["question"].fillna("") == question)]

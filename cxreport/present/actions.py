@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from cxreport.periods import Period
+from cxreport.periods import Period, last_periods
 from cxreport.present import tables
 from cxreport.present.analyses import Rows, pains
 from cxreport.present.markup import Markdown, Picture, Pictures, escape_markdown, one_line, pipe_table
@@ -95,7 +95,9 @@ def reading(pack: Pack) -> Markdown:
     settings = pack.report.analyses.actions
     if settings is None or not _actions(pack):
         return Markdown("")
-    return Markdown(pack.words("actions.reading", months=pack.words("actions.months", settings.months)))
+    words, kind = pack.words, pack.period.kind
+    span = words(f"actions.span.{kind}", len(last_periods(pack.period, settings.months)))
+    return Markdown(words("actions.reading", span=span, start=words(f"actions.start.{kind}")))
 
 
 def effects(pack: Pack) -> Pictures | Markdown:

@@ -17,7 +17,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import Formatter, MaxNLocator
 
 from cxreport.config import Unit
-from cxreport.periods import Period
+from cxreport.periods import Period, PeriodKind
 from cxreport.present import tables
 from cxreport.present.markup import Markdown, Picture, Pictures, escape_markdown, one_line, pipe_table
 from cxreport.present.pack import Figure, MixRow, Pack, ShownKpi
@@ -31,11 +31,12 @@ _MOST_ROWS = 18  # lines of one dot plot, so that it fits a printed page at full
 _TITLE_LETTERS = 44
 _LABEL_LETTERS = 22
 _EVENT_LETTERS = 26
-_MOST_PERIODS = 25
+# Two years and one period, so that a period stands beside those a year ago; of weeks one year.
+_MOST_PERIODS: dict[PeriodKind, int] = {"week": 53, "month": 25, "quarter": 25, "year": 25}
 _MOST_TRENDS = 6  # of one picture, so that it fits a printed page at full width
 _TRENDS_BESIDE = 3  # KPIs in one table of numbers
 _MOST_STRETCH = 4.0  # times that a panel's own range fits into the common one before its line lies flat
-_TICKS_APART = 6
+_TICKS_APART: dict[PeriodKind, int] = {"week": 13, "month": 6, "quarter": 2, "year": 1}
 _FROM_CORNER: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
 _OVER_LINES: dict[str, Any] = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}
 _SMALL_TITLE: dict[str, Any] = {"color": INK, "fontsize": SMALL, "pad": 17}
@@ -80,7 +81,7 @@ def trend(pack: Pack, kpi: ShownKpi, events: Sequence[Event] = ()) -> Picture | 
         return picture(
             canvas,
             alt=_in_words(pack, kpi, title),
-            caption=words("charts.trend.caption", bar=bar, notes=notes),
+            caption=words("charts.trend.caption", shaded=_shaded(pack, "trend", [kpi]), bar=bar, notes=notes).strip(),
             data=_trend_table(pack, kpi),
         )
 
@@ -197,11 +198,11 @@ def _trends_of(pack: Pack, area: str, kpis: Sequence[ShownKpi]) -> Picture:
             axes.set_axis_off()
         scales = words("charts.trends.same_scale" if _share_steps(panels) else "charts.trends.own_scale")
         are_cut = [mark_cut(axes, axes.yaxis, kpi) for axes, kpi in panels]
-        notes = closing_notes(pack, any(are_cut))
+        parts: Said = {"shaded": _shaded(pack, "trends", kpis), "notes": closing_notes(pack, any(are_cut))}
         return picture(
             canvas,
             alt=_all_in_words(pack, kpis, title),
-            caption=words("charts.trends.caption", confidence=pack.confidence, scales=scales, notes=notes),
+            caption=words("charts.trends.caption", confidence=pack.confidence, scales=scales, **parts).strip(),
             data=_trends_table(pack, kpis),
         )
 
@@ -254,7 +255,7 @@ def _draw_trend(axes: Axes, pack: Pack, kpi: ShownKpi, *, small: bool = False) -
     if (last := series[-1]) and last.is_shown:
         _draw_last(axes, (places[-1], values[-1]), last, kpi, small=small)
     axes.set_xlim(-0.5, len(periods) - 0.5)
-    ticks = list(places)[::-1][:: _TICKS_APART * (2 if small else 1)]
+    ticks = list(places)[::-1][:: _TICKS_APART[pack.period.kind] * (2 if small else 1)]
     axes.set_xticks(ticks, [_when(pack, periods[place]) for place in ticks], size=SMALL)
     scale_in_words(axes.yaxis, kpi.words, 3 if small else 5)
     axes.tick_params(axis="y", labelsize=SMALL, length=0)
@@ -641,6 +642,13 @@ def reach_of(figure: Figure, kpi: ShownKpi) -> list[list[float]] | None:
     return [[scaled(distance, kpi)] for distance in reach]
 
 
+def _shaded(pack: Pack, chart: str, kpis: Sequence[ShownKpi]) -> str:
+    """Return what the shaded area is; nothing where no KPI has the periods that a usual range takes."""
+    figures = (figure for kpi in kpis for figure in _series(pack, kpi)[1] if figure)
+    is_drawn = any(figure.usual_low is not None for figure in figures)
+    return pack.words(f"charts.{chart}.shaded") if is_drawn else ""
+
+
 def _has_line(pack: Pack, kpi: ShownKpi) -> bool:
     _, series = _series(pack, kpi)
     return sum(figure is not None and figure.is_shown for figure in series) > 1
@@ -657,7 +665,7 @@ def _periods(pack: Pack) -> list[str]:
     """Return the measured periods up to the reported one, without gaps, so that distances are true."""
     first = min(Period.parse(period) for period in pack.estimates["period"].unique())
     periods = [pack.period]
-    while periods[0] > first and len(periods) < _MOST_PERIODS:
+    while periods[0] > first and len(periods) < _MOST_PERIODS[pack.period.kind]:
         periods.insert(0, periods[0].previous)
     return [period.id for period in periods]
 
@@ -699,11 +707,10 @@ def _labelled(pack: Pack, figure: Figure) -> str:
 
 
 def _when(pack: Pack, period: str) -> str:
-    """Return a period as a short tick label, a month on two lines."""
+    """Return a period as a short tick label, its year on a second line."""
     parsed = Period.parse(period)
-    if parsed.kind != "month":
-        return parsed.id
-    return f"{pack.words.short_month(parsed.start)}\n{parsed.start.year}"
+    short = pack.words.short_period(parsed)
+    return short if parsed.kind == "year" else f"{short}\n{parsed.year}"
 
 
 def _short(text: str, letters: int) -> str:

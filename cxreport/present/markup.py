@@ -2,8 +2,8 @@
 
 import html
 import json
+import re
 import string
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,8 +72,7 @@ class Pictures:
 
 def one_line(text: object) -> str:
     """Return text on one line, without control characters and marks that turn the direction of reading."""
-    joined = " ".join(str(text).split())
-    return "".join(mark for mark in joined if unicodedata.category(mark) != "Cc" and mark not in _DIRECTION_MARKS)
+    return _UNSEEN.sub("", " ".join(str(text).split()))
 
 
 def escape_markdown(text: object) -> str:
@@ -111,4 +110,5 @@ def pipe_table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str = 
 
 
 MOST_COLUMNS = 5
-_DIRECTION_MARKS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+# Control characters, marks that turn the direction of reading, and what is no character and refused by PDF/UA.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")

@@ -112,7 +112,7 @@ def feeds_noted(pack: Pack) -> Markdown:
 
 
 def waivers(pack: Pack) -> Markdown:
-    """Return the waivers of the month: rule, what came of it, who reviewed it, until when and why."""
+    """Return the waivers of the period: rule, what came of it, who reviewed it, until when and why."""
     words = pack.words
     rows = [
         [

@@ -51,7 +51,12 @@ def themes(pack: Pack) -> Picture | Markdown:
         return picture(
             canvas,
             alt=words("voice.themes.alt", title=title, themes=told),
-            caption=words("voice.themes.caption", confidence=pack.confidence, kpi=kpi.short, notes=closing_notes(pack)),
+            caption=words(
+                "voice.themes.caption",
+                confidence=pack.confidence,
+                kpi=escape_markdown(kpi.short),
+                notes=closing_notes(pack),
+            ),
             data=themes_table(pack).text,
         )
 
@@ -111,7 +116,7 @@ def quotes_in_short(pack: Pack, limit: int = 3) -> Markdown:
 
 
 def topics(pack: Pack) -> Markdown:
-    """Return the themes, words and phrases that more customers use than in the months before, by a corrected test."""
+    """Return the themes, words and phrases that more customers use than before, by a corrected test."""
     found = rows(pack, _TOPICS)
     if not found:
         return missing(pack, "topics", "voice.subject.topics")

@@ -63,6 +63,19 @@ def look_at(pack: Pack, limit: int = _MOST_ITEMS) -> Markdown:
     return Markdown("\n".join(f"{place}. {item.text}" for place, item in enumerate(found[:limit], start=1)))
 
 
+def moved(pack: Pack, figure: Figure, kpi: ShownKpi) -> str:
+    """Return how a group or a total rose or fell, with interval and base, as its verdict says."""
+    told = {
+        "kpi": escape_markdown(kpi.short),
+        "group": _named(pack, figure),
+        "size": tables.size_text(figure.change or 0, kpi, long=True),
+        "value": tables.value_text(figure.value, kpi),
+        "interval": tables.precision_text(pack, figure, kpi),
+        "base": tables.base_text(figure, kpi),
+    }
+    return pack.words(f"wording.look.{'' if figure.segment == ALL else 'group_'}{figure.verdict}", **told)
+
+
 def rests_on(pack: Pack) -> Markdown:
     """Return what the figures rest on: the verdict, answers counted, what was set aside, what is hidden."""
     verdict, words = pack.verdict, pack.words
@@ -327,19 +340,6 @@ def _facts_of_total(total: Figure, kpi: ShownKpi) -> list[tuple[int, float, str]
         told = {"target": tables.target_value_text(total.target, kpi), "size": tables.size_text(far, kpi)}
         facts.append((_TARGETS, far, words("wording.look.missed", **told)))
     return facts
-
-
-def moved(pack: Pack, figure: Figure, kpi: ShownKpi) -> str:
-    """Say how a group or a total moved the wrong way, with interval and base."""
-    told = {
-        "kpi": escape_markdown(kpi.short),
-        "group": _named(pack, figure),
-        "size": tables.size_text(figure.change or 0, kpi, long=True),
-        "value": tables.value_text(figure.value, kpi),
-        "interval": tables.precision_text(pack, figure, kpi),
-        "base": tables.base_text(figure, kpi),
-    }
-    return pack.words(f"wording.look.{'' if figure.segment == ALL else 'group_'}{figure.verdict}", **told)
 
 
 def _severity(figure: Figure | None, kpi: ShownKpi) -> float:

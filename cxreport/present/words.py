@@ -164,22 +164,25 @@ class Words:
         """Return a month in words, e.g. `September 2026`."""
         return format_skeleton("yMMMM", day, locale=self._locale)
 
-    def short_month(self, day: date) -> str:
-        """Return a month's short name, e.g. `Sep`."""
-        return str(self._locale.months["stand-alone"]["abbreviated"][day.month]).rstrip(".")
-
     def period(self, period: Period) -> str:
         """Return a period as a reader says it, e.g. `September 2026`."""
         match period.kind:
             case "month":
                 return self.month(period.start)
-            case "quarter":
-                return self("period.quarter", number=(period.start.month + 2) // 3, year=period.start.year)
-            case "week":
-                year, week, _ = period.start.isocalendar()
-                return self("period.week", number=week, year=year)
-            case _:
+            case "year":
                 return period.id
+            case kind:
+                return self(f"period.{kind}", number=period.number, year=period.year)
+
+    def short_period(self, period: Period) -> str:
+        """Return a period's short name without its year, e.g. `Sep` or `Q3`; a year's is the year."""
+        match period.kind:
+            case "month":
+                return str(self._locale.months["stand-alone"]["abbreviated"][period.number]).rstrip(".")
+            case "year":
+                return period.id
+            case kind:
+                return self(f"period.short.{kind}", number=period.number)
 
     @cached_property
     def _locale(self) -> Locale:

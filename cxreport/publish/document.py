@@ -15,6 +15,7 @@ import nbformat
 import yaml
 
 from cxreport.errors import RunError, listed, nearest
+from cxreport.present.markup import escape_markdown
 from cxreport.present.words import Words
 
 Cell = nbformat.NotebookNode
@@ -46,7 +47,6 @@ _LABEL = re.compile(r"[a-z]+(-[a-z0-9]+)*")
 _LABEL_IN_PROSE = re.compile(r"\{[^{}]*#((?:fig|tbl)-[\w-]+)[^{}]*\}")
 _REFERENCE = re.compile(r"(?<![\w\\@])@((?:fig|tbl|sec|eq|lst)-[\w-]*\w)")
 _CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
-_STRUCTURE = re.compile(r"([\\`*_{}\[\]<>$@#~^|])")
 
 
 @dataclass(frozen=True)
@@ -153,15 +153,6 @@ def shown(cell: Cell) -> list[tuple[str, str]]:
     ]
 
 
-def plain(text: str) -> str:
-    r"""Return plain text as Markdown that reads as that text.
-
-    >>> plain("2 * [3]")
-    '2 \\* \\[3\\]'
-    """
-    return _STRUCTURE.sub(r"\\\1", " ".join(text.split()))
-
-
 # --- cells ---------------------------------------------------------------------------------------
 
 
@@ -171,7 +162,8 @@ def _cell(kind: str, source: str, **parts: Any) -> Cell:
 
 
 def _front_matter_cell(title: str, subtitle: str, author: str, words: Words, *, one_page: bool) -> Cell:
-    content: dict[str, str | bool] = {"title": plain(title), "subtitle": plain(subtitle), "author": plain(author)}
+    told = {"title": title, "subtitle": subtitle, "author": author}
+    content: dict[str, str | bool] = {name: escape_markdown(text) for name, text in told.items()}
     content |= {"lang": words.language, "toc-title": words("document.frame.chapters"), "one-page": one_page}
     given = {key: value for key, value in content.items() if value}
     text = yaml.safe_dump(given, sort_keys=False, allow_unicode=True, width=float("inf"))
@@ -179,7 +171,7 @@ def _front_matter_cell(title: str, subtitle: str, author: str, words: Words, *, 
 
 
 def _provenance_cell(provenance: dict[str, str]) -> Cell:
-    entries = (f"{plain(term)}\n:   {plain(text)}" for term, text in provenance.items())
+    entries = (f"{escape_markdown(term)}\n:   {escape_markdown(text)}" for term, text in provenance.items())
     return _cell("markdown", "\n\n".join(["::: {.provenance}", *entries, ":::"]))
 
 

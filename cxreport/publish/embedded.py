@@ -35,12 +35,14 @@ _NAMES = {"fig": "figure", "tbl": "table"}
 _CALLOUTS = {"callout-note": "note", "callout-warning": "warning", "callout-important": "important"}
 # Letters of a table column: the least and the most that count for its width, and the room its padding takes.
 _SHORT, _LONG, _PADDING = 6, 40, 3
+_DOTS = "..."  # of which Typst would make one sign
 _SAFE_LINK = re.compile(r"(https?://|mailto:|#)", re.IGNORECASE)
 _TEMPLATE_FUNCTION = re.compile(r"^#let ([a-z][\w-]*)\(body\)", re.MULTILINE)
 # Root, title and content of a chart, whose ids are told from those of the page's other charts.
 _SVG = re.compile(r'<svg\b([^>]*?)(?: role="img")?>(?:<title>(.*?)</title><desc>.*?</desc>)?(.*)', re.DOTALL)
 _SVG_IDS = re.compile(r'(?<= id=")|(?<=href="#)|(?<=url\(#)')
 _SVG_WORDS = {"title": "title", "desc": "words"}
+_SVG_TEXT = re.compile(r"(?<=>)[^<>]+(?=</text>)")
 _TAG = re.compile(r"<[^<>]+>")
 _EMPTY_HEADER = re.compile(r"<th\b[^>]*></th>")
 
@@ -71,7 +73,8 @@ class Embedded:
             if pdf is None:
                 return
             for name, svg in source.figures.items():
-                (Path(folder) / name).write_text(theme.brand.coloured(svg), encoding="utf-8")
+                drawn = _SVG_TEXT.sub(lambda text: fonts.drawable(text[0]), theme.brand.coloured(svg))
+                (Path(folder) / name).write_text(drawn, encoding="utf-8")
             template, main = Path(folder) / "template.typ", Path(folder) / "report.typ"
             template.write_text(theme.coloured("report.typ"), encoding="utf-8")
             main.write_text(pandoc.write_typst(_for_typst(tree, source, theme), template), encoding="utf-8")
@@ -400,7 +403,10 @@ def _split(tree: Tree) -> tuple[list[Element], list[Element]]:
 
 
 def _for_typst(tree: Tree, source: _Source, theme: _Theme) -> Tree:
-    body, provenance = (pandoc.change(part, lambda element: _typst(element, source, theme)) for part in _split(tree))
+    body, provenance = (
+        pandoc.change(part, lambda element: _spelled(element) or _typst(element, source, theme))
+        for part in _split(tree)
+    )
     blocks: list[Element] = []
     for block in _kept_together(body):
         is_chapter = block["t"] == "Header" and block["c"][0] == 1
@@ -423,6 +429,13 @@ def _kept_together(blocks: list[Element]) -> Iterator[Element]:
             yield from _call("block(sticky: true)", [block])
         else:
             yield block
+
+
+def _spelled(element: Element) -> list[Element] | None:
+    """Return a word with several dots as a string, in which Typst leaves them alone."""
+    if element["t"] == "Str" and _DOTS in element["c"]:
+        return [pandoc.raw_inline("typst", f"#{_typst_text(element['c'])};")]
+    return None
 
 
 def _typst(element: Element, source: _Source, theme: _Theme) -> list[Element] | None:

@@ -1,6 +1,7 @@
 """The report's typeface: Lato as the wheel carries it, and as a small part of a self-contained page."""
 
 import base64
+import unicodedata
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,8 @@ _KEPT = (
     *range(0x2190, 0x2194),
     *(0x2122, 0x2212, 0x2248, 0x2260, 0x2264, 0x2265),
 )
+_BOX = "\N{WHITE SQUARE}"
+_JOINED = ("Mn", "Mc", "Me", "Cf", "Zl", "Zp")  # marks, joiners, separators: Unicode categories
 
 
 def lato() -> Path:
@@ -30,6 +33,32 @@ def fallback() -> Path:
     import matplotlib as mpl  # here: slow to import
 
     return Path(mpl.get_data_path()) / "fonts" / "ttf"
+
+
+def drawable(text: str) -> str:
+    """Return the text of a picture as the PDF can draw it: letters that the fonts have, one by one, else boxes.
+
+    Typst sets letters with marks and joined signs of a picture in a way that PDF/UA refuses, and would publish nothing;
+    the alternative text of the picture says everything in full.
+
+    >>> drawable("Cafe\u0301 \u0928\u092e\u0938\u094d\u0924\u0947 z\u0335")
+    'Café □□□□ z'
+    """
+    composed = unicodedata.normalize("NFC", text)
+    single = (letter for letter in composed if unicodedata.category(letter) not in _JOINED)
+    return "".join(letter if ord(letter) in _letters() else _BOX for letter in single)
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """Return the letters of the typeface and of the first one that stands in for it."""
+    from fontTools.ttLib import TTFont  # here: slow to import
+
+    found: set[int] = set()
+    for path in (lato() / "Lato-Regular.ttf", fallback() / "DejaVuSans.ttf"):
+        with TTFont(path, lazy=True) as font:
+            found |= font.getBestCmap().keys()
+    return frozenset(found)
 
 
 @cache

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import cxreport
-from cxreport.config import AUDIENCE_FILE, ESTIMATES_FILE, Dataset, Project, Report
+from cxreport.config import AUDIENCE_FILE, ESTIMATES_FILE, Dataset, Project, Report, load_kpis
+from cxreport.measure.other_kinds import issued_beside
 from cxreport.periods import Period
 from cxreport.sources.staging import FEEDS_FILE, MAPPINGS
 
 NAME = "run.json"
 
 _PACKAGES = (
-    *("duckdb", "great-expectations", "ipykernel", "matplotlib", "narwhals", "nbclient", "numpy", "pandas"),
-    *("papermill", "pyarrow", "pydantic", "scipy", "seaborn", "statsmodels", "typst"),
+    *("babel", "duckdb", "great-expectations", "ipykernel", "matplotlib", "narwhals", "nbclient", "numpy", "pandas"),
+    *("papermill", "pyarrow", "pydantic", "python-pptx", "scikit-learn", "scipy", "seaborn", "statsmodels", "typst"),
+    "xlsxwriter",
 )
 
 
@@ -47,6 +49,7 @@ def read_inputs(project: Project, report: Report, dataset: Dataset, period: Peri
     definitions = [
         *_definitions(project, report, dataset),
         *project.issued(report.id, period),
+        *issued_beside(project, dataset.id, period),
         *(file for audience in told for file in (audience, audience.with_name(ESTIMATES_FILE))),
     ]
     return Inputs(
@@ -79,6 +82,7 @@ def write(
         "report": report.id,
         "title": report.title,
         "organisation": report.organisation,
+        "language": report.language,
         "dataset": report.dataset,
         "period": period.id,
         "as_of": as_of.isoformat(),
@@ -112,11 +116,13 @@ def _definitions(project: Project, report: Report, dataset: Dataset) -> Iterable
     yield project.definitions / f"{report.id}.yml"
     yield project.datasets / f"{dataset.id}.yml"
     yield from (project.datasets / MAPPINGS / feed.mapping for feed in dataset.feeds if feed.mapping)
-    yield from (project.kpis / f"{kpi}.yml" for kpi in report.kpis)
+    kpis = load_kpis(project, report.kpis).values()
+    yield from (project.kpis / f"{name}.yml" for kpi in kpis for name in (kpi.id, kpi.based_on) if name)
     yield from (project.notebooks / f"{name}.ipynb" for name in report.prepare + report.present)
     if report.audiences and report.audiences.groups:
         yield project.root / report.audiences.groups
     yield from (project.segments, project.benchmarks, project.engine, project.root / "reports" / "_quarto.yml")
+    yield project.wording / f"{report.language}.yml"
     yield from project.theme.rglob("*")
     yield from (path for path in project.expectations.rglob("*") if "uncommitted" not in path.parts)
     yield project.root / "requirements" / "run.lock"

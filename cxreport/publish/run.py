@@ -21,10 +21,11 @@ from cxreport.config import (
     load_dataset,
     load_kpis,
     load_segments,
+    load_site,
 )
-from cxreport.errors import DefinitionError, GateError, UsageError, listed
+from cxreport.errors import CxError, DefinitionError, GateError, UsageError, listed
 from cxreport.measure.audiences import Audience, check_audiences, read_audiences
-from cxreport.periods import Period
+from cxreport.periods import Period, kept_by
 from cxreport.present.words import ENGLISH, Words
 from cxreport.publish import archive, atomic, document, manifest, notebooks, render
 from cxreport.publish.notebooks import Notebook, Value
@@ -193,55 +194,147 @@ def run(
     RunError
         When a notebook, the renderer or the disk fails. The earlier issue is left as it was in every case.
     """
-    _require_months(report)
     if period:
         _require_kind(report, period)
+    wanted = period or Period.containing(as_of, report.period_kind).previous
+    with _started(project, report, renderer, parameters or {}, tell) as press:
+        with _noted(project, report, wanted, as_of):
+            press.read()
+            chosen = choose_period(project, report, press.plan.dataset, period, as_of)
+        return press.publish(chosen, as_of, started)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one period of a backfill: published now, or why not; neither where its issue was there already."""
+
+    period: Period
+    published: Published | None = None
+    error: CxError | None = None
+
+
+def backfill(
+    project: Project,
+    report: Report,
+    since: Period,
+    until: Period | None,
+    *,
+    again: bool,
+    as_of: date,
+    renderer: str,
+    clock: Callable[[], datetime],
+    tell: Tell,
+    parameters: Mapping[str, str] | None = None,
+) -> list[Outcome]:
+    """Publish one issue for every period from one to another, oldest first, so that each sees the earlier ones.
+
+    The delivered files are read once. A period that fails stops no other one; its evidence is kept as `run` keeps it.
+
+    Parameters
+    ----------
+    since
+        A period of any kind; the first one published holds its first day.
+    until
+        The last period; `None` for the last complete one that the delivered files cover.
+    again
+        Whether periods that have an issue are published again; they are left alone otherwise.
+    clock
+        Returns the instant at which an issue is begun.
+
+    The other parameters, and what is raised before anything is written, are those of `run`.
+    """
+    if until:
+        _require_kind(report, until)
+    first, last = (Period.containing(day, report.period_kind) for day in (since.start, as_of))
+    with _started(project, report, renderer, parameters or {}, tell) as press:
+        with _noted(project, report, until or last.previous, as_of):
+            press.read()
+            ends = [choose_period(project, report, press.plan.dataset, period, as_of) for period in (first, until)]
+        outcomes = []
+        for period in _between(*ends):
+            if press.is_published(period) and not again:
+                outcomes.append(Outcome(period))
+                continue
+            tell(f"Period {period}")
+            try:
+                outcomes.append(Outcome(period, published=press.publish(period, as_of, clock())))
+            except CxError as error:
+                tell(f"Period {period} is not published: {error.found}")
+                outcomes.append(Outcome(period, error=error))
+        return outcomes
+
+
+def _between(first: Period, last: Period) -> Iterator[Period]:
+    period = first
+    while period <= last:
+        yield period
+        period = period.shift(1)
+
+
+@contextmanager
+def _started(
+    project: Project, report: Report, renderer: str, parameters: Mapping[str, str], tell: Tell
+) -> Iterator["_Press"]:
+    """Check everything before anything is written, and keep other runs away."""
     engine = render.choose(renderer)
-    plan = _plan(project, report, parameters or {})
+    press = _Press(project, _plan(project, report, parameters), engine, tell)
     with atomic.disk_errors(project.root), atomic.reserved(project.output, tell):
-        provide_sample(project, plan.dataset, tell)
-        tell("Reading the delivered files")
-        sources.ingest(project, plan.dataset)
-        issue = _Issue(plan, choose_period(project, report, plan.dataset, period, as_of), as_of)
-        kept = project.root / "data" / "failed" / report.id / issue.period.id
+        yield press
+
+
+@dataclass(frozen=True)
+class _Press:
+    """What reads the files of a report and publishes its periods."""
+
+    project: Project
+    plan: _Plan
+    engine: render.Renderer
+    tell: Tell
+
+    def read(self) -> None:
+        """Read the delivered files, once for all periods."""
+        provide_sample(self.project, self.plan.dataset, self.tell)
+        self.tell("Reading the delivered files")
+        sources.ingest(self.project, self.plan.dataset)
+
+    def is_published(self, period: Period) -> bool:
+        return (self.project.published(self.plan.report.id, period) / manifest.NAME).is_file()
+
+    def publish(self, period: Period, as_of: date, started: datetime) -> Published:
+        """Build the issue of a period aside, and put it in its place."""
+        project, plan = self.project, self.plan
+        issue = _Issue(plan, period, as_of)
+        kept = project.failed / plan.report.id / period.id
         with (
-            atomic.building(project.output, report.id, issue.period.id) as folder,
+            atomic.disk_errors(project.root),
+            _noted(project, plan.report, period, as_of),
+            atomic.building(project.output, plan.report.id, period.id) as folder,
             _evidence(folder, kept),
         ):
-            pack = _Pack(project, issue, folder, engine, tell)
-            inputs = manifest.read_inputs(project, report, plan.dataset, issue.period)
+            pack = _Pack(project, issue, folder, self.engine, self.tell)
+            inputs = manifest.read_inputs(project, plan.report, plan.dataset, period)
             verdict = _validate(pack, inputs, kept)
             _execute(pack)
-            tell(f"Rendering HTML and PDF with {engine.name}")
+            self.tell(f"Rendering HTML and PDF with {self.engine.name}")
             _render(pack, _provenance(issue, verdict, inputs, plan.words))
             manifest.write(
                 folder,
                 project=project,
-                report=report,
-                period=issue.period,
+                report=plan.report,
+                period=period,
                 as_of=as_of,
                 decision=verdict.decision,
                 parameters=issue.parameters,
                 inputs=inputs,
-                renderer=(engine.name, engine.versions()),
+                renderer=(self.engine.name, self.engine.versions()),
                 started=started,
                 finished=datetime.now(started.tzinfo),
             )
         # The issue is in place by now, and the message must not say otherwise.
         with atomic.disk_errors(project.root, outcome="the new issue itself is published"):
-            archive.write_index(project.output)
-    published = project.published(report.id, issue.period)
-    return Published(html=published / archive.HTML, pdf=published / archive.PDF)
-
-
-def _require_months(report: Report) -> None:
-    """Refuse other kinds of period at once: verdicts exist per month, and nothing combines them yet."""
-    if report.period_kind != "month":
-        raise DefinitionError(
-            found=f"`period_kind: {report.period_kind}` in the report `{report.id}`",
-            expected="`month`, the only kind that can be published so far",
-            do="set `period_kind: month`; `cxreport measure` also computes quarters and years",
-        )
+            archive.write_site(project)
+        published = project.published(plan.report.id, period)
+        return Published(html=published / archive.HTML, pdf=published / archive.PDF)
 
 
 def provide_sample(project: Project, dataset: Dataset, tell: Tell) -> None:
@@ -259,27 +352,24 @@ def choose_period(project: Project, report: Report, dataset: Dataset, period: Pe
     """Return the period to report: the wanted one if the staged rows cover it, or the last complete one.
 
     `as_of` is the day the exports were taken, which tells how far the data reach. Raises `UsageError` naming the range
-    that is covered, and `GateError` when no period is named and the last complete month has no responses.
+    that is covered, and `GateError` when no period is named and the last complete one has none at its end.
     """
     if period:
         _require_kind(report, period)
-    months = sources.covered_months(project, dataset)
-    if not months or period is None:
-        return _last_complete(sources.last_complete_month(project, dataset, as_of), report)
-    if any(month.start < period.end and period.start < month.end for month in months):
+    kind = report.period_kind
+    parts = sources.covered_periods(project, dataset, kept_by(kind))
+    if not parts or period is None:
+        return sources.last_complete_period(project, dataset, kind, as_of)
+    if set(period.parts) & set(parts) and period.parts[-1] <= parts[-1]:
         return period
-    first, last = (Period.containing(month.start, report.period_kind).id for month in (months[0], months[-1]))
+    first, after = (Period.containing(day, kind) for day in (parts[0].start, parts[-1].end))
     raise UsageError(
-        found=f"period `{period}`, for which the dataset `{dataset.id}` holds no responses",
-        expected=f"a period from `{first}` to `{last}`",
+        found=f"period `{period}`, for which the dataset `{dataset.id}` holds no responses, or not up to its end",
+        expected=f"a period from `{first}` to `{after.previous}`"
+        if first < after
+        else f"a {kind} that is over; the responses end in `{parts[-1]}`",
         do="name one of these, or deliver the files of that period",
     )
-
-
-def _last_complete(month: Period, report: Report) -> Period:
-    """Return the last period of the report's kind that ends no later than a month does."""
-    period = Period.containing(month.shift(1).start, report.period_kind)
-    return period.previous
 
 
 def _require_kind(report: Report, period: Period) -> None:
@@ -295,6 +385,7 @@ def _require_kind(report: Report, period: Period) -> None:
 def _plan(project: Project, report: Report, texts: Mapping[str, str]) -> _Plan:
     """Read and cross-check every definition that a report leans on, before anything is written."""
     words = Words.open(project, report.language)
+    load_site(project)
     dataset = load_dataset(project, report.dataset)
     kpis, segments = load_kpis(project, report.kpis), load_segments(project, report.segments + report.mix_segments)
     check_audiences(project, report, kpis, segments)
@@ -396,6 +487,20 @@ def _provenance(issue: _Issue, verdict: Verdict, inputs: manifest.Inputs, words:
         "contact": words.text(report.contact),
     }
     return {words(f"document.foot.{name}"): text for name, text in facts.items()}
+
+
+@contextmanager
+def _noted(project: Project, report: Report, period: Period, as_of: date) -> Iterator[None]:
+    """Show in the archive that a period's run published nothing; not what is wrong with a request or a definition."""
+    try:
+        yield
+    except (UsageError, DefinitionError):
+        raise
+    except Exception as error:
+        with suppress(Exception):  # it is the run's own error that must be told
+            archive.record_failure(project.failed / report.id / period.id, report, as_of, error)
+            archive.write_site(project)
+        raise
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which days and months the staged rows of a dataset cover."""
+"""Which days and periods the staged rows of a dataset cover."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -8,25 +8,25 @@ import pyarrow.parquet as pq
 
 from cxreport.config import Dataset, Project
 from cxreport.errors import GateError, UsageError, listed
-from cxreport.periods import Period
+from cxreport.periods import Period, PeriodKind
 from cxreport.schema import TABLES, TableName
 
 
-def covered_months(project: Project, dataset: Dataset) -> list[Period]:
-    """Return the months in which any staged response was given, in the dataset's time zone, sorted.
+def covered_periods(project: Project, dataset: Dataset, kind: PeriodKind) -> list[Period]:
+    """Return the periods of a kind in which any staged response was given, in the dataset's time zone, sorted.
 
     Raises `UsageError` when nothing is staged.
     """
-    return sorted({Period.containing(day, "month") for day in _days(project, dataset)})
+    return sorted({Period.containing(day, kind) for day in _days(project, dataset)})
 
 
-def last_complete_month(project: Project, dataset: Dataset, as_of: date | None = None) -> Period:
-    """Return the latest month that was over when the data were delivered, which the responses must cover.
+def last_complete_period(project: Project, dataset: Dataset, kind: PeriodKind, as_of: date | None = None) -> Period:
+    """Return the latest period of a kind that was over when the data were delivered, whose end responses must cover.
 
     The data are known to reach to the latest row of any dated table, and to the day before `as_of` (by default
     `Dataset.as_of`) where that is known; rows dated after `as_of` do not count, because they cannot be true.
-    Raises `UsageError` when nothing is staged, `GateError` when no covered month is complete or when the latest
-    complete month has no responses: the month before must not appear in its place.
+    Raises `UsageError` when nothing is staged, `GateError` when no covered period is complete or when the last month
+    (or the week) of the latest complete one has no responses: the period before must not appear in its place.
     """
     taken = as_of or dataset.as_of
     days = {table: [day for day in found if not taken or day <= taken] for table, found in _dated(project, dataset)}
@@ -34,24 +34,25 @@ def last_complete_month(project: Project, dataset: Dataset, as_of: date | None =
         [*(max(found) for found in days.values() if found), *([taken - timedelta(days=1)] if taken else [])],
         default=date.min,
     )
-    covered = {Period.containing(day, "month") for day in days["responses"]}
-    if not any(month.end <= reached + timedelta(days=1) for month in covered):
+    if not any(Period.containing(day, kind).end <= reached + timedelta(days=1) for day in days["responses"]):
         raise GateError(
-            found=f"no complete month of responses in dataset `{dataset.id}`",
-            expected="responses up to the last day of a month, or `as_of` after its end",
-            do="wait for the rest of the month's data, state `as_of` in the dataset, or name the period to report",
+            found=f"no complete {kind} of responses in dataset `{dataset.id}`",
+            expected=f"responses up to the last day of a {kind}, or `as_of` after its end",
+            do=f"wait for the rest of the {kind}'s data, state `as_of` in the dataset, or name the period to report",
         )
-    newest = Period.containing(reached + timedelta(days=1), "month").previous
+    period = Period.containing(reached + timedelta(days=1), kind).previous
+    newest = period.parts[-1]
+    covered = {Period.containing(day, newest.kind) for day in days["responses"]}
     if newest not in covered:
         feeds = listed(_response_feeds(project, dataset))
         others = [table for table, found in days.items() if any(newest.start <= day < newest.end for day in found)]
         raise GateError(
             found=f"the feed {feeds} has no responses in {newest}"
-            + (f" while there are {' and '.join(others)} of that month" if others else ""),
-            expected=f"responses up to {newest}, the last month that is over; they end with {max(covered)}",
-            do="have the feed's owner deliver that month, or name the period to report with --period",
+            + (f" while there are {' and '.join(others)} of that {newest.kind}" if others else ""),
+            expected=f"responses up to {newest}, the last {newest.kind} that is over; they end with {max(covered)}",
+            do=f"have the feed's owner deliver that {newest.kind}, or name the period to report with --period",
         )
-    return newest
+    return period
 
 
 def _days(project: Project, dataset: Dataset, table: TableName = "responses") -> list[date]:

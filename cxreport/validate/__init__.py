@@ -1,5 +1,6 @@
 """Validation: staged rows in, accepted rows, rejected keys and a verdict for every month out."""
 
+from cxreport.validate.combine import read_verdict
 from cxreport.validate.run import validate
 from cxreport.validate.verdict import (
     GateOutcome,
@@ -7,7 +8,6 @@ from cxreport.validate.verdict import (
     RuleOutcome,
     TableCount,
     Verdict,
-    read_verdict,
     require_publishable,
 )
 

@@ -1,4 +1,7 @@
-"""What is measured of delivered files: each against those of its feed that came before it, in the order of names."""
+"""What is measured of delivered files: each against those of its feed that came before it, in the order of names.
+
+How far a file reaches is measured in calendar months, of weekly reports too.
+"""
 
 import json
 from collections import defaultdict
@@ -76,7 +79,8 @@ class _Digest:
     """What a file is judged by, of each row of a table: the line, whether cells are lacking, and its texts.
 
     `beyond` ASCII and `damaged` are numbers of such texts. Of records with a date also `key`, a number below `n_keys`,
-    `month` and `day`, all negative where they are missing or impossible; answers have those of their responses.
+    `kept_in` (the month, or the week, of the record), `month` and `day`, all negative where they are missing or
+    impossible; answers have those of their responses.
     `like_columns` are the keys that may be a header's.
     """
 
@@ -85,6 +89,7 @@ class _Digest:
     beyond: Counts
     damaged: Counts
     key: Counts
+    kept_in: Counts
     month: Counts
     day: Counts
     n_keys: int
@@ -103,7 +108,7 @@ class _Digest:
 
     def of(self, rows: Positions) -> "_Digest":
         """Return it of some rows."""
-        names = ("line", "is_short", "beyond", "damaged", "key", "month", "day")
+        names = ("line", "is_short", "beyond", "damaged", "key", "kept_in", "month", "day")
         chosen = {name: values[rows] for name in names if len(values := getattr(self, name))}
         return replace(self, **chosen)
 
@@ -130,11 +135,12 @@ def _digest(name: TableName, table: Judged, calendar: Calendar, columns: Collect
     beyond, damaged = _texts(name, frame)
     is_short = pc.match_substring_regex(pa.array(frame["typing_fault"], pa.string()), _SHORT).fill_null(False)
     none = np.array([], dtype=np.int64)
-    key, keys, month, day, like_columns = none, pd.Index([]), none, none, {}
+    key, keys, kept_in, month, day, like_columns = none, pd.Index([]), none, none, none, {}
     if by and not TABLES[name].parent:
         is_dated = calendar.is_dated(frame[by]).to_numpy()
         key, keys = pd.factorize(frame[TABLES[name].key[0]])
-        month = np.where(is_dated, table.months, -1)
+        kept_in = np.where(is_dated, table.months, -1)
+        month = np.where(is_dated, calendar.calendar_months(frame[by]).fillna(-1), -1).astype(np.int64)
         day = np.where(is_dated, calendar.days(frame[by]).fillna(-1), -1).astype(np.int64)
         like_columns = _like_columns(pa.array(keys, pa.string()), columns)
     return _Digest(
@@ -143,6 +149,7 @@ def _digest(name: TableName, table: Judged, calendar: Calendar, columns: Collect
         beyond=beyond,
         damaged=damaged,
         key=key,
+        kept_in=kept_in,
         month=month,
         day=day,
         n_keys=len(keys),
@@ -178,13 +185,13 @@ def _files(feed: str, files: Sequence[Mapping[str, Any]], digests: Mapping[str, 
     for at in within:
         file, tables = ordered[at], held[at]
         keys = _keys(tables)
-        months, days = _dates(tables)
+        months, days, kept_in = (_dated(tables, name) for name in ("month", "day", "kept_in"))
         oldest, newest = _span(months)
         layout = _layout(file["columns"], [ordered[other]["columns"] for other in within if other < at][-_BEFORE:])
         yield _File(
             feed=feed,
             name=str(file["name"]),
-            newest=newest if len(months) and at != within[-1] else None,
+            newest=_span(kept_in)[1] if len(months) and at != within[-1] else None,
             measures={
                 **layout,
                 "survey_columns_added": layout.get("columns_added") if "responses" in tables else None,
@@ -203,12 +210,11 @@ def _files(feed: str, files: Sequence[Mapping[str, Any]], digests: Mapping[str, 
             known[name] = found | known.get(name, found)
 
 
-def _dates(tables: Tables) -> tuple[Counts, Counts]:
-    """Return month and day of the month of all dated records."""
+def _dated(tables: Tables, name: str) -> Counts:
+    """Return a column of all dated records."""
     none = np.array([], dtype=np.int64)
-    months = np.concatenate([none, *(digest.month for digest in tables.values())])
-    days = np.concatenate([none, *(digest.day for digest in tables.values())])
-    return months[months >= 0], days[months >= 0]
+    values = np.concatenate([none, *(getattr(digest, name) for digest in tables.values())])
+    return values[values >= 0]
 
 
 def _span(months: Counts) -> tuple[int, int]:

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from cxreport.config import Dataset
+from cxreport.config import Dataset, Feed
+from cxreport.periods import PeriodKind
 from cxreport.schema import TableName
 from cxreport.validate import profiles
 from cxreport.validate.deliveries import profile_files
@@ -15,11 +16,11 @@ from cxreport.validate.suites import PROFILES, Rule, Suites
 from cxreport.validate.verdict import GateOutcome
 from cxreport.validate.waivers import Waivers
 
-# How a measure is written, and what follows one and several.
+# How a measure is written, and what follows one and several; `{period}` is a month, or a week of weekly reports.
 _WORDS = {
     "n_rows": ("{:,.0f}", "row", "rows"),
-    "share_of_usual": ("{:.0%}", "of the rows of a usual month"),
-    "days_covered_share": ("{:.0%}", "of the days of the month"),
+    "share_of_usual": ("{:.0%}", "of the rows of a usual {period}"),
+    "days_covered_share": ("{:.0%}", "of the days of the {period}"),
     "accepted_share": ("{:.1%}", "accepted rows"),
     "known_customer_share": ("{:.1%}", "rows of known customers"),
     "period": ("{}", ""),
@@ -34,7 +35,11 @@ _WORDS = {
     "mojibake_share": ("{:.1%}", "of the texts beyond ASCII in a wrong encoding"),
     "last_record_short": ("{:.0f}", "last record cut off", "last records cut off"),
     "survey_columns_added": ("{:.0f}", "new column of a survey", "new columns of a survey"),
-    "months_missing": ("{:.0f}", "month without rows in the year before", "months without rows in the year before"),
+    "months_missing": (
+        "{:.0f}",
+        "{period} without rows in the year before",
+        "{period}s without rows in the year before",
+    ),
     "answers_known_share": ("{:.1%}", "of the answered invitations with a delivered answer"),
     "damaged_ids_share": ("{:.1%}", "of the rows with an id that a spreadsheet turned into a number"),
     "ids_filled_moved": ("{:+.0%}", "of the cells filled in, beyond chance"),
@@ -56,7 +61,7 @@ _WORDS = {
     "mean_moved": ("{:.0%}", "of the scale between the mean and the usual one, beyond chance"),
     "times_usual": ("{:.2f}", "times the usual size, beyond chance"),
     "mean_times_usual": ("{:.2f}", "times the usual mean, beyond chance"),
-    "never_met_share": ("{:.1%}", "of the values far beyond any of the months before"),
+    "never_met_share": ("{:.1%}", "of the values far beyond any of the {period}s before"),
     "beyond_usual_share": ("{:.0%}", "of the values outside the usual range, beyond chance"),
     "whole_jump": ("{:.0%}", "more whole numbers than usual, beyond chance"),
     "new_share": ("{:.0%}", "of the rows with a code that was never met before"),
@@ -74,16 +79,22 @@ def judge_feeds(
 ) -> dict[int, list[GateOutcome]]:
     """Return the outcomes of all gates by month number, feeds in the order of the dataset.
 
-    A measure that is empty, such as the usual month of a feed without history, has no outcome. `described` is what
+    A measure that is empty, such as the usual month of a feed without history, has no outcome, and `uncompared` feeds
+    have those of their files only. `described` is what
     ingestion wrote about the files.
     """
     framed = {name: frame for name, frame in _profiles(dataset, described, judged, calendar).items() if len(frame)}
     # All rules are evaluated in one go: of Great Expectations' work, most is done per call and per rule.
     whole = pd.concat([frame.assign(profile=name) for name, frame in framed.items()], ignore_index=True)
-    periods = {month: Calendar.month(month) for month in whole["month"].unique()}
+    periods = {month: calendar.month(month) for month in whole["month"].unique()}
     whole["period"] = [periods[month].id for month in whole["month"]]
+    left_out = {feed.id for feed in uncompared(dataset, calendar.period.kind)}
     rules = [
-        (feed.id, name, rule) for feed in dataset.feeds for name in framed for rule in suites.of_feed(feed.id, name)
+        (feed.id, name, rule)
+        for feed in dataset.feeds
+        for name in framed
+        if feed.id not in left_out or name == "files"
+        for rule in suites.of_feed(feed.id, name)
     ]
     broken = suites.run([rule for *_, rule in rules], whole, calendar.as_of_end, "gates")
     positions = whole.groupby(["feed", "profile"]).indices
@@ -96,8 +107,16 @@ def judge_feeds(
                 month = columns["month"][at]
                 waiver = waivers.waiver(rule.id, periods[month], feed=feed)
                 counted = waiver.applied_to(rule) if waiver else rule
-                outcomes[month].append(_outcome(feed, columns["thing"][at], counted, values[at], at in failed))
+                outcome = _outcome(
+                    feed, columns["thing"][at], counted, values[at], at in failed, kind=calendar.period.kind
+                )
+                outcomes[month].append(outcome)
     return dict(outcomes)
+
+
+def uncompared(dataset: Dataset, kind: PeriodKind) -> list[Feed]:
+    """Return the feeds of which only the files are judged: weeks of a feed that comes once a month are not alike."""
+    return [feed for feed in dataset.feeds if kind == "week" and feed.arrives == "monthly"]
 
 
 def _profiles(
@@ -118,7 +137,7 @@ def _profiles(
     return {name: frame[frame["feed"].isin(known)] for name, frame in zip(PROFILES, framed, strict=True)}
 
 
-def _outcome(feed: str, thing: str, rule: Rule, value: float | str, failed: bool) -> GateOutcome:
+def _outcome(feed: str, thing: str, rule: Rule, value: float | str, failed: bool, *, kind: PeriodKind) -> GateOutcome:
     outcome: Literal["passed", "noted", "stopped"] = "passed"
     if failed:
         outcome = "stopped" if rule.severity == "critical" else "noted"
@@ -129,7 +148,7 @@ def _outcome(feed: str, thing: str, rule: Rule, value: float | str, failed: bool
         rule=rule.id,
         severity=rule.severity,
         page=rule.page,
-        found=_said(column, value),
+        found=_said(column, value, kind),
         expected=_expected(column, rule),
         outcome=outcome,
     )
@@ -146,7 +165,8 @@ def _expected(column: str, rule: Rule) -> str:
     return rule.reason
 
 
-def _said(column: str, value: float | str) -> str:
+def _said(column: str, value: float | str, kind: PeriodKind) -> str:
     number, one, *many = _WORDS[column]
     text = number.format(value)
-    return f"{text} {one if text == '1' or not many else many[0]}".strip()
+    what = one if text == "1" or not many else many[0]
+    return f"{text} {what.format(period=kind)}".strip()

@@ -1,4 +1,4 @@
-"""What is measured of feeds, month by month, before suites judge it.
+"""What is measured of feeds, month by month (of weekly reports: week by week), before suites judge it.
 
 A profile has one row per thing judged: `feed`, `thing` (what of the feed; empty for all of it), `month` (a number, see
 `Calendar`) and its measures, which expectations/README.md lists. A measure is empty where it says nothing, for
@@ -42,7 +42,6 @@ _HOURS_GAIN_EACH = 0.02  # and the same per row
 _TAIL = 0.01  # of the usual values on either side
 _FAR = 0.7  # natural logarithm: twice the largest value ever met, or half the smallest
 _FEW_FAR = 5  # so many of them are no chance
-_YEAR = 12
 _NUMBER_ID = r"^[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+$|^[0-9]+\.0$"
 _LONG_ID, _ROUNDED_ID = r"^[0-9]{18,}$", r"^[0-9]{15}0{3,}$"
 _BY_CHANCE = 0.05
@@ -140,9 +139,9 @@ def profile_months(judged: Mapping[TableName, Judged], calendar: Calendar) -> pd
 
 
 def _gaps(feed: str, rows: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
-    """Return how many of the twelve months before have no rows, since the first delivery."""
+    """Return how many months of the year before have no rows, since the first delivery."""
     is_missing = _every_month(rows.groupby("month").size().to_frame("n"), calendar)["n"].isna()
-    missing = is_missing.shift(1, fill_value=False).rolling(_YEAR, min_periods=1).sum()
+    missing = is_missing.shift(1, fill_value=False).rolling(calendar.in_a_year, min_periods=1).sum()
     return _placed(feed, "", pd.DataFrame({"months_missing": missing}), MONTH)
 
 
@@ -217,13 +216,18 @@ def _response_rates(judged: Mapping[TableName, Judged], calendar: Calendar) -> I
     if "invitations" not in judged:
         return
     for _, feed, rows in _by_feed({"invitations": judged["invitations"]}, calendar, ["response_id"]):
-        answered = is_in(rows["response_id"], responses.frame.loc[~responses.rejected, "response_id"])
+        # Some answer after the month is over.
+        accepted, delivered = (
+            pd.concat([ids, responses.later])
+            for ids in (responses.frame.loc[~responses.rejected, "response_id"], responses.frame["response_id"])
+        )
+        answered = is_in(rows["response_id"], accepted)
         found = _every_month(answered.groupby(rows["month"]).agg(["size", "mean"]), calendar)
         found = found[found["size"] >= _FEW].reindex(found.index)
         beyond = shares_beyond(found[["mean"]], found["size"])["mean"]
         usual = Usual.of(found[["mean"]]).middle["mean"]
         named = rows[rows["response_id"].notna()]
-        known = is_in(named["response_id"], responses.frame["response_id"]).groupby(named["month"]).mean()
+        known = is_in(named["response_id"], delivered).groupby(named["month"]).mean()
         measures = {"response_rate_of_usual": 1 + beyond / usual, "answers_known_share": known.reindex(found.index)}
         yield _placed(feed, "", pd.DataFrame(measures), MONTH)
 

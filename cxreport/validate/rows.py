@@ -1,4 +1,4 @@
-"""Rows of canonical tables: which month they belong to, and the helper columns that rules look at.
+"""Rows of canonical tables: which month or week they belong to, and the helper columns that rules look at.
 
 Some rules need what no single cell holds. These columns exist only while the suites run:
 
@@ -18,7 +18,7 @@ Some rules need what no single cell holds. These columns exist only while the su
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -37,31 +37,40 @@ from cxreport.validate.waivers import Waivers
 
 Flags = npt.NDArray[np.bool_]
 _DAY = 86_400  # seconds
+_FIRST_MONDAY = pd.Timestamp("1999-12-27")  # before any possible date
 # `typing_fault` joins what was found by "; ".
 _NOT_REAL = r"(?:^|; )not a real answer"
 _UNREAD = r"(?:^|; )(?!not a real answer)."
 
 
-def month_number(month: Period) -> int:
-    """Return `12 * year + month - 1`."""
-    return month.start.year * 12 + month.start.month - 1
+def number_of(period: Period) -> int:
+    """Return the number of a month, `12 * year + month - 1`, or of a week, counted from year 1."""
+    if period.kind == "week":
+        return (period.start.toordinal() - 1) // 7
+    return period.start.year * 12 + period.start.month - 1
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """Places instants in calendar months of the dataset's zone, seen from the reported month.
+    """Places instants in calendar months of the dataset's zone, or in weeks, seen from the reported one.
 
-    Months are numbered `12 * year + month - 1`, which is faster than text over many rows.
+    Whatever follows says *month* and works alike on the weeks of a weekly report: rows are split by them, and each is
+    compared with those before it. They are numbered, which is faster than text over many rows.
     """
 
     time_zone: str
-    period: Period
+    period: Period  # the reported month or week
     as_of: date
 
     @property
     def reported(self) -> int:
         """The number of the reported month."""
-        return month_number(self.period)
+        return number_of(self.period)
+
+    @property
+    def in_a_year(self) -> int:
+        """How many months there are in a year."""
+        return 52 if self.period.kind == "week" else 12
 
     @property
     def as_of_end(self) -> datetime:
@@ -75,18 +84,28 @@ class Calendar:
 
     def months(self, instants: pd.Series) -> pd.Series:
         """Return month numbers; rows whose date is missing or impossible count to the reported month."""
+        if self.period.kind != "week":
+            numbers = self.calendar_months(instants)
+        else:
+            local = instants.dt.tz_convert(self.time_zone).dt.tz_localize(None)
+            numbers = (local.sub(_FIRST_MONDAY).dt.days // 7).add(number_of(Period(_FIRST_MONDAY.date(), "week")))
+        return numbers.where(self.is_dated(instants), self.reported).astype("int64")
+
+    def calendar_months(self, instants: pd.Series) -> pd.Series:
+        """Return the numbers of calendar months, of weekly reports too."""
         local = instants.dt.tz_convert(self.time_zone).dt
         numbers: pd.Series = local.year * 12 + local.month - 1
-        return numbers.where(self.is_dated(instants), self.reported).astype("int64")
+        return numbers
 
     def days(self, instants: pd.Series) -> pd.Series:
         """Return days of the month."""
         days: pd.Series = instants.dt.tz_convert(self.time_zone).dt.day
         return days
 
-    @staticmethod
-    def month(number: int) -> Period:
+    def month(self, number: int) -> Period:
         """Return the period of a month number."""
+        if self.period.kind == "week":
+            return Period(date.fromordinal(7 * number + 1), "week")
         return Period(date(number // 12, number % 12 + 1, 1), "month")
 
 
@@ -95,7 +114,8 @@ class Judged:
     """The rows of a table up to the reported month, in delivered order, and what each rule says of them.
 
     `broken`, `checked` and `excused` have one line per rule and one column per row; `months` holds month numbers. A row
-    is excused where a waiver makes a rule one that is only listed.
+    is excused where a waiver makes a rule one that is only listed. Of the rows `left_out` because they are of later
+    months, `later` has the ids.
     """
 
     table: TableName
@@ -106,6 +126,7 @@ class Judged:
     checked: Flags
     excused: Flags
     left_out: int
+    later: pd.Series = field(default_factory=lambda: pd.Series(dtype=object))
 
     @property
     def rejecting(self) -> list[int]:
@@ -197,6 +218,7 @@ def judge(
     frame = frame.sort_values(["source", "source_row"], kind="stable", ignore_index=True)
     months = calendar.months(frame[dated_by]) if dated_by else pd.Series(calendar.reported, index=frame.index)
     within = months <= calendar.reported
+    later = frame.loc[~within, TABLES[table].key[0]]
     if not within.all():
         frame, months = frame[within].reset_index(drop=True), months[within]
     rules = suites.of_table(table)
@@ -217,19 +239,20 @@ def judge(
         rules=rules,
         broken=broken,
         checked=checked,
-        excused=_excused(table, rules, months, waivers),
-        left_out=int((~within).sum()),
+        excused=_excused(table, rules, months, calendar, waivers=waivers),
+        left_out=len(later),
+        later=later,
     )
 
 
-def _excused(table: TableName, rules: list[Rule], months: pd.Series, waivers: Waivers) -> Flags:
+def _excused(table: TableName, rules: list[Rule], months: pd.Series, calendar: Calendar, *, waivers: Waivers) -> Flags:
     excused = np.zeros((len(rules), len(months)), dtype=np.bool_)
     for position, rule in enumerate(rules):
         for waiver in waivers.every:
             period = Period.parse(waiver.period)
-            applies = waivers.waiver(rule.id, period, table=table) is waiver
+            applies = period.kind == calendar.period.kind and waivers.waiver(rule.id, period, table=table) is waiver
             if applies and waiver.applied_to(rule).severity == "info":
-                excused[position] |= months.eq(month_number(period)).to_numpy()
+                excused[position] |= months.eq(number_of(period)).to_numpy()
     return excused
 
 

@@ -1,4 +1,4 @@
-"""Validate a dataset: split staged rows into accepted and rejected ones by month, with a verdict for each month."""
+"""Validate a dataset: split staged rows into accepted and rejected ones by month or week, with a verdict for each."""
 
 import shutil
 from collections import Counter
@@ -18,11 +18,12 @@ from cxreport.engine import read_table, write_arrow
 from cxreport.errors import RunError, UsageError
 from cxreport.periods import Period
 from cxreport.schema import TABLES, TEXT, TableName
-from cxreport.sources import covered_months
+from cxreport.sources import covered_periods
+from cxreport.validate.combine import read_verdict
 from cxreport.validate.data_docs import write_data_docs
 from cxreport.validate.deliveries import described
-from cxreport.validate.gates import judge_feeds
-from cxreport.validate.rows import Calendar, Flags, Judged, judge
+from cxreport.validate.gates import judge_feeds, uncompared
+from cxreport.validate.rows import Calendar, Flags, Judged, judge, number_of
 from cxreport.validate.suites import Positions, Rule, Suites
 from cxreport.validate.verdict import (
     VERDICT_FILE,
@@ -34,7 +35,8 @@ from cxreport.validate.verdict import (
     TableCount,
     Verdict,
     WaiverOutcome,
-    read_verdict,
+    left_out,
+    stopped_note,
 )
 from cxreport.validate.waivers import Waiver, Waivers
 
@@ -43,20 +45,6 @@ _ORDER: tuple[TableName, ...] = (
     *("customers", "subscriptions", "responses", "answers", "invitations"),
     *("tickets", "orders", "events", "mentions", "aggregates", "employees", "actions"),
 )
-_NOUNS: dict[TableName, tuple[str, str]] = {
-    "customers": ("customer record", "customer records"),
-    "subscriptions": ("subscription record", "subscription records"),
-    "responses": ("response", "responses"),
-    "answers": ("answer", "answers"),
-    "invitations": ("invitation", "invitations"),
-    "tickets": ("support case", "support cases"),
-    "orders": ("order", "orders"),
-    "events": ("journey event", "journey events"),
-    "mentions": ("public mention", "public mentions"),
-    "aggregates": ("aggregated figure", "aggregated figures"),
-    "employees": ("employee answer", "employee answers"),
-    "actions": ("action", "actions"),
-}
 _PERIOD = pa.field("period", TEXT)  # stored with accepted rows
 _ROUNDING = 1e-9  # 1 - 0.98 is a little more than 0.02
 
@@ -64,7 +52,7 @@ _ROUNDING = 1e-9  # 1 - 0.98 is a little more than 0.02
 def validate(
     project: Project, dataset: Dataset, period: Period, as_of: date, *, data_docs: Path | None = None
 ) -> Verdict:
-    """Judge all staged rows up to a month and write accepted rows, rejected keys and a verdict for every month.
+    """Judge all staged rows up to a period and write accepted rows, rejected keys and a verdict for every month.
 
     A row that breaks a critical or warning rule is rejected. A month stops, and its accepted rows are not written, when
     a critical rule is broken by a larger share of its rows than the rule tolerates, or when a critical rule on a feed
@@ -73,10 +61,13 @@ def validate(
     out and counted.
     A stopped month before, or a year before, the reported one leaves a footnote there.
 
+    For a week, all of this is done by weeks in place of months, beside what was written by month. For a quarter or a
+    year, its last month is the reported one, and all its months make the verdict, see `read_verdict`.
+
     Parameters
     ----------
     period
-        The reported month.
+        The reported period.
     as_of
         The day the exports were taken; its end, in the dataset's zone, is the latest time a row may carry.
     data_docs
@@ -84,17 +75,17 @@ def validate(
 
     Returns
     -------
-    The verdict of the reported month. A stop is a verdict, not an error: see `require_publishable`.
+    The verdict of the reported period. A stop is a verdict, not an error: see `require_publishable`.
 
     Raises
     ------
     UsageError
-        When the period is no month that the staged responses cover, or nothing is staged.
+        When the staged responses do not reach to the period's last month, or nothing is staged.
     DefinitionError
         When a suite is wrong.
     """
     _require_covered(project, dataset, period, as_of)
-    calendar = Calendar(dataset.time_zone, period, as_of)
+    calendar = Calendar(dataset.time_zone, period.parts[-1], as_of)
     with ThreadPoolExecutor() as reader:  # while the library is imported, which takes as long
         reading = reader.submit(_read_staged, project, dataset)
         suites = Suites.open(project, dataset.id, documented=data_docs is not None)
@@ -104,23 +95,30 @@ def validate(
     for table in staged:
         judged[table] = judge(table, staged, judged, calendar, suites, waivers=waivers)
     gates = judge_feeds(dataset, described(project, dataset), judged, calendar, suites=suites, waivers=waivers)
-    numbers = sorted({calendar.reported}.union(*(table.months.tolist() for table in judged.values())))
-    months = [_Month.of(number, judged, calendar) for number in numbers]
-    verdicts = [_verdict(dataset.id, month, gates.get(month.number, []), waivers) for month in months]
-    verdicts[-1] = _with_stopped_history(verdicts[-1], verdicts[:-1])
+    months = [_Month.of(number, judged, calendar) for number in _numbers(period, judged)]
+    verdicts = [_verdict(dataset, month, gates.get(month.number, []), waivers) for month in months]
+    if calendar.period == period:
+        verdicts[-1] = _with_stopped_history(verdicts[-1], verdicts[:-1])
     verdicts = [_with_late(project, verdict, month) for month, verdict in zip(months, verdicts, strict=True)]
     _assert_all_rows_judged(staged, judged)
     if data_docs:
         write_data_docs(suites.results, data_docs)
-    _remove_stale(project, dataset, period, {month.period.id for month in months})
+    _remove_stale(project, dataset, calendar.period, {month.period.id for month in months})
     with ThreadPoolExecutor() as writer:
         list(writer.map(partial(_write_month, project, dataset), months, verdicts))
-    return verdicts[-1]
+    return read_verdict(project, dataset.id, period)
+
+
+def _numbers(period: Period, judged: Mapping[TableName, Judged]) -> list[int]:
+    """Return the months that have rows, and those of the reported period that lack them though the data had begun."""
+    own = [number_of(part) for part in period.parts]
+    found = {own[-1]}.union(*(table.months.tolist() for table in judged.values()))
+    return sorted(found | {number for number in own if number > min(found)})
 
 
 @dataclass(frozen=True)
 class _Month:
-    """The tables of a month, and the positions of their rows that belong to it."""
+    """The tables of a month, or of a week, and the positions of their rows that belong to it."""
 
     number: int
     period: Period
@@ -146,21 +144,22 @@ class _Month:
 
 
 def _require_covered(project: Project, dataset: Dataset, period: Period, as_of: date) -> None:
-    if period.kind != "month":
-        raise UsageError(
-            found=f"period `{period}`, a {period.kind}",
-            expected="a calendar month such as `2026-09`",
-            do="validate the last month of that period; all earlier months are validated with it",
-        )
-    months = [month for month in covered_months(project, dataset) if month.start <= as_of]
-    if not months or not months[0].start <= period.start <= months[-1].start:
-        raise UsageError(
-            found=f"period `{period}`",
-            expected=f"a month from {months[0]} to {months[-1]}, which `{dataset.id}` covers up to {as_of}"
-            if months
-            else f"responses of `{dataset.id}` dated up to {as_of}",
-            do="choose a covered month, or add the missing export and ingest",
-        )
+    last = period.parts[-1]
+    covered = [each for each in covered_periods(project, dataset, last.kind) if each.start <= as_of]
+    if covered and covered[0].start < period.end and last.start <= covered[-1].start:
+        return
+    first, newest = (
+        (Period.containing(day, period.kind) for day in (covered[0].start, covered[-1].end))
+        if covered
+        else (period, period)
+    )
+    raise UsageError(
+        found=f"period `{period}`",
+        expected=f"a {period.kind} from {first} to {newest.previous}, which `{dataset.id}` covers up to {as_of}"
+        if covered
+        else f"responses of `{dataset.id}` dated up to {as_of}",
+        do=f"choose a covered {period.kind}, or add the missing export and ingest",
+    )
 
 
 def _read_staged(project: Project, dataset: Dataset) -> dict[TableName, pd.DataFrame]:
@@ -179,7 +178,7 @@ def _read_staged(project: Project, dataset: Dataset) -> dict[TableName, pd.DataF
 # --- the verdict of one month ----------------------------------------------------------------------
 
 
-def _verdict(dataset: str, month: _Month, gates: list[GateOutcome], waivers: Waivers) -> Verdict:
+def _verdict(dataset: Dataset, month: _Month, gates: list[GateOutcome], waivers: Waivers) -> Verdict:
     rules = [
         outcome
         for name, table in month.tables.items()
@@ -193,7 +192,7 @@ def _verdict(dataset: str, month: _Month, gates: list[GateOutcome], waivers: Wai
     for page, text in footnotes:
         pages.setdefault(page, []).append(text)
     return Verdict(
-        dataset=dataset,
+        dataset=dataset.id,
         period=month.period.id,
         decision=_decide(rules, gates, waived),
         tables={name: _count(table, month.rows[name]) for name, table in month.tables.items()},
@@ -204,6 +203,7 @@ def _verdict(dataset: str, month: _Month, gates: list[GateOutcome], waivers: Wai
         left_out=month.left_out,
         waivers=waived,
         pages=pages,
+        uncompared=[feed.id for feed in uncompared(dataset, month.period.kind)],
     )
 
 
@@ -242,11 +242,7 @@ def _with_stopped_history(verdict: Verdict, earlier: Iterable[Verdict]) -> Verdi
     """Say which of the months that a report compares with have no accepted rows because they were stopped."""
     stopped = {month.period for month in earlier if month.decision == "stop"}
     period = Period.parse(verdict.period)
-    footnotes = [
-        f"{month.label} was stopped by the checks, so nothing is compared with it."
-        for month in (period.previous, period.year_ago)
-        if month.id in stopped
-    ]
+    footnotes = [stopped_note(month) for month in (period.previous, period.year_ago) if month.id in stopped]
     if not footnotes:
         return verdict
     decision = "stop" if verdict.decision == "stop" else "publish with footnotes"
@@ -314,11 +310,9 @@ def _outcome(rule: Rule, rows: int, checked: int) -> Literal["passed", "rows rej
 
 
 def _footnotes(table: Judged, month: Positions) -> Iterable[tuple[Page, str]]:
-    one, many = _NOUNS[table.table]
     for rule, rows in zip(table.rules, _sums(table.refusing, month), strict=True):
         if rows and rule.rejects and rule.footnote:
-            left_out = f"{'is' if rows == 1 else 'are'} left out"
-            yield rule.page, f"{rows:,} {one if rows == 1 else many} {rule.footnote} and {left_out}."
+            yield rule.page, left_out(rows, table.table, rule.footnote)
 
 
 def _missing(answers: Judged, month: Positions) -> list[MissingCount]:
@@ -366,7 +360,8 @@ def _remove_stale(project: Project, dataset: Dataset, period: Period, months: se
     """Remove months up to the reported one of which nothing is staged any more."""
     for parent in (project.accepted(dataset.id), project.rejected(dataset.id)):
         for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
-            if folder.name not in months and Period.parse(folder.name).start <= period.start:
+            kept = Period.parse(folder.name)
+            if kept.id not in months and kept.kind == period.kind and kept <= period:
                 shutil.rmtree(folder)
 
 

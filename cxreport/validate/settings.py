@@ -6,7 +6,7 @@ from datetime import date
 from cxreport.config import Dataset, Project, Report, load_dataset, load_report
 from cxreport.errors import UsageError
 from cxreport.periods import Period
-from cxreport.sources import last_complete_month
+from cxreport.sources import last_complete_period
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ def read_settings(report: str, period: str = "", as_of: str = "", root: str = ""
     Parameters
     ----------
     period
-        An ISO month; empty for the last complete month of the staged responses.
+        An ISO period; empty for the last complete one of the staged responses.
     as_of
         The day the exports were taken, ISO; empty for the day that the dataset's definition names.
     root
         The project's folder; empty to look for it from here upward.
 
     Raises `UsageError` for an unknown report, a wrong period or day, or a missing `as_of`, and `GateError` as
-    `last_complete_month` does.
+    `last_complete_period` does.
     """
     project = Project.at(root)
     definition = load_report(project, report)
@@ -43,7 +43,7 @@ def read_settings(report: str, period: str = "", as_of: str = "", root: str = ""
         project=project,
         report=definition,
         dataset=dataset,
-        period=Period.parse(period) if period else last_complete_month(project, dataset, day),
+        period=Period.parse(period) if period else last_complete_period(project, dataset, definition.period_kind, day),
         as_of=day,
     )
 

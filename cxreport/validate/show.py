@@ -18,7 +18,7 @@ Cell = str | int | tuple[str, str]
 _DECISIONS = {
     "publish": ("note", "Publish"),
     "publish with footnotes": ("warning", "Publish with footnotes"),
-    "stop": ("important", "Stop: nothing of this month is published"),
+    "stop": ("important", "Stop: nothing of this {kind} is published"),
 }
 _DONE = {
     "publish": "There is nothing that readers must be told.",
@@ -39,6 +39,10 @@ _PAGES: dict[Page, str] = {
 # The count of a note stands at its beginning or its end.
 _COUNT = re.compile(r"^\d[\d,]*|\d[\d,]*$")
 _MARK = "\0"
+# What can be structure, at the beginning of a line or anywhere; several hyphens or dots become other signs.
+_MARKUP = re.compile(r"[^\w\s,.;:%()/-]|_|^[:-]|[.-](?=[.-])|(?<=[.-])[.-]")
+# Control characters, and marks that turn the direction of reading.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MOST_ROWS = 50
 _MOST_LINES = 8
 
@@ -51,13 +55,14 @@ def heading(dataset: str, verdict: Verdict) -> str:
 def decision(verdict: Verdict, dataset: Dataset) -> str:
     """Return the decision as a callout: what stops the month and what to do, then its footnotes with their pages."""
     kind, title = _DECISIONS[verdict.decision]
-    parts = [f"## {title}"]
+    period = Period.parse(verdict.period)
+    parts = [f"## {title.format(kind=period.kind)}"]
     if verdict.decision == "stop":
-        parts += ["Stopped by:", "\n".join(_stopped(verdict, dataset)), _to_do(dataset)]
+        parts += ["Stopped by:", "\n".join(_stopped(verdict, dataset)), _to_do(dataset, period)]
     rejected, rows_in = (
         sum(getattr(count, name) for count in verdict.tables.values()) for name in ("rejected", "rows_in")
     )
-    parts.append(f"{rejected:,} of the {rows_in:,} rows of the month are rejected.")
+    parts.append(f"{rejected:,} of the {rows_in:,} rows of the {period.kind} are rejected.")
     notes = [f"- {escape(note)} (page {_PAGES[page]})" for page, notes in verdict.pages.items() for note in notes]
     if notes or verdict.decision == "publish":
         parts.append(_DONE[verdict.decision])
@@ -77,19 +82,19 @@ def _stopped(verdict: Verdict, dataset: Dataset) -> Iterable[str]:
             yield f"- Rule {escape(gate.rule)} of the feed {where}: {found}. Ask {escape(owners[gate.feed])}."
 
 
-def _to_do(dataset: Dataset) -> str:
+def _to_do(dataset: Dataset, period: Period) -> str:
     return (
         "What to do: have the owner of the feed deliver the file again, then run the report again. Where somebody who "
         "knows the data holds it to be right, a reviewed waiver in "
-        f"{escape(f'expectations/waivers/{dataset.id}.yml')} lets one rule count for less in this month. The last "
-        "issue stays as it was."
+        f"{escape(f'expectations/waivers/{dataset.id}.yml')} lets one rule count for less in one "
+        f"{period.parts[0].kind}. The last issue stays as it was."
     )
 
 
 def counts(verdict: Verdict) -> str:
     """Return rows in, accepted and rejected by table."""
     return table(
-        ["Table", "Rows in", "Accepted", "Rejected", "Of later months, left out"],
+        ["Table", "Rows in", "Accepted", "Rejected", "Later, left out"],
         [
             [name, count.rows_in, count.accepted, count.rejected, verdict.left_out.get(name, 0)]
             for name, count in verdict.tables.items()
@@ -166,9 +171,10 @@ def rejected(project: Project, dataset: Dataset, verdict: Verdict) -> str:
 
 
 def _rejected_lines(project: Project, verdict: Verdict) -> dict[tuple[str, str, str], list[int]]:
-    """Return the lines of the month's rejected rows by source, table and rule."""
+    """Return the lines of the period's rejected rows by source, table and rule."""
     found: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for path in sorted(project.rejected(verdict.dataset, Period.parse(verdict.period)).glob("*.parquet")):
+    folders = [project.rejected(verdict.dataset, part) for part in Period.parse(verdict.period).parts]
+    for path in (path for folder in folders for path in sorted(folder.glob("*.parquet"))):
         rows = pd.read_parquet(path, columns=["source", "rule", "source_row"])
         for source, rule, line in rows.itertuples(index=False, name=None):
             found[source, path.stem, rule].append(line)
@@ -202,7 +208,7 @@ def _said(notes: Iterable[str]) -> str:
 
 
 def gates(verdict: Verdict) -> str:
-    """Return the rules on whole feeds that do not hold, what stops the month first."""
+    """Return the rules on whole feeds that do not hold, what stops the period first."""
     broken = [gate for gate in verdict.gates if gate.outcome != "passed"]
     return table(
         ["Feed", "Rule", "Found", "Outcome"],
@@ -222,17 +228,22 @@ def checked(verdict: Verdict) -> str:
     """Return how many rules were checked on each feed as a whole, and how many hold."""
     feeds = dict.fromkeys(gate.feed for gate in verdict.gates)
     outcomes = {feed: [gate.outcome for gate in verdict.gates if gate.feed == feed] for feed in feeds}
-    return table(
+    held = table(
         ["Feed", "Checks", "Passed", "Noted", "Stopped"],
         [
             [feed, len(found), *(found.count(outcome) for outcome in ("passed", "noted", "stopped"))]
             for feed, found in outcomes.items()
         ],
     )
+    notes = [
+        f"Of the feed {escape(feed)} only the files are checked: it comes once a month, so its weeks are not compared."
+        for feed in verdict.uncompared
+    ]
+    return "\n\n".join([held, *notes])
 
 
 def waivers(verdict: Verdict) -> str:
-    """Return what came of the month's waivers."""
+    """Return what came of the period's waivers."""
     return table(
         ["Rule", "Waiver", "Reviewed by", "Reason"],
         [
@@ -273,9 +284,9 @@ def _cell(cell: Cell) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Return text that Markdown shows as it is, on one line.
+    r"""Return text that Markdown shows as it is, on one line, without what turns the direction of reading.
 
-    >>> escape("a|b <b> *c*")
-    'a\\|b \\<b\\> \\*c\\*'
+    >>> escape("a|b <b> *c* 2-1 ...")
+    'a\\|b \\<b\\> \\*c\\* 2-1 \\.\\.\\.'
     """
-    return re.sub(r"([^\w\s,.;:%()/-]|_)", r"\\\1", " ".join(text.split()))
+    return _MARKUP.sub(r"\\\g<0>", _UNSEEN.sub("", " ".join(text.split())))

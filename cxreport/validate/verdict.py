@@ -1,4 +1,4 @@
-"""The verdict on one month: what was accepted, which rules rejected rows, whether a report may appear."""
+"""The verdict on a period: what was accepted, which rules rejected rows, whether a report may appear."""
 
 import json
 from datetime import date
@@ -7,14 +7,28 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 
-from cxreport.config import Project
-from cxreport.errors import GateError, UsageError
+from cxreport.errors import GateError
 from cxreport.periods import Period
+from cxreport.schema import TableName
 
 Severity = Literal["critical", "warning", "info"]
 Decision = Literal["publish", "publish with footnotes", "stop"]
 Page = Literal["executive", "kpis", "segments", "journey", "voice", "loyalty", "actions", "method"]
 VERDICT_FILE = "verdict.json"
+NOUNS: dict[TableName, tuple[str, str]] = {
+    "customers": ("customer record", "customer records"),
+    "subscriptions": ("subscription record", "subscription records"),
+    "responses": ("response", "responses"),
+    "answers": ("answer", "answers"),
+    "invitations": ("invitation", "invitations"),
+    "tickets": ("support case", "support cases"),
+    "orders": ("order", "orders"),
+    "events": ("journey event", "journey events"),
+    "mentions": ("public mention", "public mentions"),
+    "aggregates": ("aggregated figure", "aggregated figures"),
+    "employees": ("employee answer", "employee answers"),
+    "actions": ("action", "actions"),
+}
 
 
 class Part(BaseModel):
@@ -81,11 +95,11 @@ class MissingCount(Part):
 
 
 class Verdict(Part):
-    """The verdict on one month of a dataset.
+    """The verdict on a period of a dataset: a month, a week, or the months of a quarter or year together.
 
     `left_out` counts rows of later months, which the validation of this month did not judge; `late` the accepted
     responses that came in after the month was first validated. `pages` holds the footnotes by the page of the report
-    that they concern.
+    that they concern, `uncompared` the feeds that come once a month, whose weeks are not compared.
     """
 
     dataset: str
@@ -100,23 +114,32 @@ class Verdict(Part):
     late: int = 0
     waivers: list[WaiverOutcome] = []
     pages: dict[Page, list[str]] = {}
+    uncompared: list[str] = []
 
     def to_json(self) -> str:
         """Return the content of `verdict.json`."""
-        in_order = json.loads(json.dumps(self.model_dump(mode="json"), sort_keys=True))
+        in_order = json.loads(
+            json.dumps(
+                self.model_dump(mode="json", exclude=None if self.uncompared else {"uncompared"}), sort_keys=True
+            )
+        )
         return to_json(in_order, indent=2).decode() + "\n"
 
 
-def read_verdict(project: Project, dataset_id: str, period: Period) -> Verdict:
-    """Read the verdict of a month; raises `UsageError` when the month was not validated."""
-    path = project.accepted(dataset_id, period) / VERDICT_FILE
-    if not path.is_file():
-        raise UsageError(
-            found=f"no verdict for `{dataset_id}` {period}",
-            expected="a month that was validated",
-            do="run `cxreport validate` for this month or a later one",
-        )
-    return Verdict.model_validate_json(path.read_text(encoding="utf-8"))
+def left_out(rows: int, table: TableName, phrase: str) -> str:
+    """Return what readers are told of rejected rows: `phrase` says what happened to them, in the past tense.
+
+    >>> left_out(1, "responses", "arrived twice")
+    '1 response arrived twice and is left out.'
+    """
+    one, many = NOUNS[table]
+    noun, verb = (one, "is") if rows == 1 else (many, "are")
+    return f"{rows:,} {noun} {phrase} and {verb} left out."
+
+
+def stopped_note(period: Period) -> str:
+    """Return what readers are told where a period was stopped that theirs would be compared with."""
+    return f"{period.label} was stopped by the checks, so nothing is compared with it."
 
 
 def require_publishable(verdict: Verdict) -> Verdict:
@@ -142,6 +165,12 @@ def require_publishable(verdict: Verdict) -> Verdict:
             for waiver in verdict.waivers
             if waiver.outcome == "expired"
         ),
-        do=f"look up the rows in data/rejected/{verdict.dataset}/{verdict.period}/, "
+        do=f"look up the rows in {_rejected(verdict)}, "
         "have the feed's owner deliver it again, then ingest and validate",
     )
+
+
+def _rejected(verdict: Verdict) -> str:
+    """Name the folders of the rejected rows of a verdict."""
+    parts = Period.parse(verdict.period).parts
+    return " to ".join(dict.fromkeys(f"data/rejected/{verdict.dataset}/{part}/" for part in (parts[0], parts[-1])))

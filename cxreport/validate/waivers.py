@@ -1,4 +1,4 @@
-"""Waivers: reviewed, dated decisions to take one rule less seriously in one month."""
+"""Waivers: reviewed, dated decisions to take one rule less seriously in one month, or in one week."""
 
 from dataclasses import dataclass, replace
 from datetime import date
@@ -16,7 +16,7 @@ FOLDER = "waivers"
 
 
 class Waiver(Definition):
-    """One rule, of one feed or table, that counts for less in one month."""
+    """One rule, of one feed or table, that counts for less in one month; weekly reports need one for their week."""
 
     rule: str
     feed: str | None = None
@@ -32,8 +32,8 @@ class Waiver(Definition):
     def _parts_fit_together(self) -> Self:
         if (self.feed is None) == (self.table is None):
             raise ValueError("a waiver names either a `feed` or a `table`")
-        if Period.parse(self.period).kind != "month":
-            raise ValueError(f"`period` is `{self.period}`, not a month such as `2026-09`")
+        if Period.parse(self.period).kind not in {"month", "week"}:
+            raise ValueError(f"`period` is `{self.period}`, not a month such as `2026-09`, or a week")
         if self.until < self.reviewed:
             raise ValueError("`until` lies before `reviewed`")
         return self

@@ -59,9 +59,12 @@ class Company:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def issues(self) -> dict[str, bytes]:
-        """Return every published file with its bytes, and the names of half-built leftovers."""
+        """Return every file of an issue with its bytes, and the names of half-built leftovers.
+
+        The archive's own pages, which tell of failures, stand beside the issues.
+        """
         output = self.project.output
-        files = (path for path in output.rglob("*") if path.is_file() and path.name != ".lock")
+        files = (path for path in output.glob("*/*/**/*") if path.is_file())
         return {path.relative_to(output).as_posix(): path.read_bytes() for path in files}
 
     def written(self, before: Path) -> list[Path]:

@@ -282,7 +282,8 @@ def test_customers_count_as_the_reported_month_knows_them(project, short, answer
 def test_quarters_pool_their_months(project, short, answer):
     """A quarter's figure comes from the answers of its months, and its neighbour is the quarter before."""
     report = short.model_copy(update={"period_kind": "quarter"})
-    for month, score in (("2026-06", 3), ("2026-07", 9), ("2026-08", 3), ("2026-09", 9)):
+    spring = (("2026-04", 3), ("2026-05", 3), ("2026-06", 3))
+    for month, score in (("2026-03", 9), *spring, ("2026-07", 9), ("2026-08", 3), ("2026-09", 9)):
         answer(month, "nps", [score] * 40, (0, 10), channel="web", language="en")
     third = Period.parse("2026-Q3")
     assert latest_period(project, report) == third
@@ -321,8 +322,22 @@ def test_missing_tables_and_columns_are_gathered(project, short, answer):
     assert "segment `boarding_area` needs column `boarding_area`" in str(caught.value)
 
 
-def test_weekly_reports_are_refused(project, short, answer):
-    """Accepted rows are kept by month, so weeks cannot be told apart."""
-    answer("2026-09", "nps", [9] * 40, (0, 10), channel="web", language="en")
-    with pytest.raises(UsageError, match="a weekly report"):
-        measure(project, short.model_copy(update={"period_kind": "week"}), Period.parse("2026-W40"))
+def test_quarter_without_one_of_its_months_is_nothing_to_compare_with(project, short, answer):
+    """June was stopped, so the second quarter has no figure; the reported quarter says what it lacks itself."""
+    report = short.model_copy(update={"period_kind": "quarter"})
+    for month in ("2026-04", "2026-05", "2026-08", "2026-09"):
+        answer(month, "nps", [9] * 40, (0, 10), channel="web", language="en")
+    rows = measure(project, report, Period.parse("2026-Q3"))
+    assert set(rows["period"]) == {"2026-Q3"}
+    assert one(rows, segment="all", period="2026-Q3")["n"] == 80
+
+
+def test_weeks_are_measured_beside_months(project, short, answer):
+    """A weekly report reads the rows that were kept by week and no others, a monthly one those kept by month."""
+    for part, score in (("2026-W38", 3), ("2026-W39", 9), ("2026-09", 7)):
+        answer(part, "nps", [score] * 40, (0, 10), channel="web", language="en")
+    report, week = short.model_copy(update={"period_kind": "week"}), Period.parse("2026-W39")
+    assert latest_period(project, report) == week
+    row = one(measure(project, report, week), segment="all", period="2026-W39")
+    assert (row["n"], row["value"], row["previous"]) == (40, 100, -100)
+    assert one(measure(project, short, SEPTEMBER), segment="all", period="2026-09")["value"] == 0

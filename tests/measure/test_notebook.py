@@ -23,7 +23,7 @@ def run(project, root: Path):
             *body, last = [line for line in "".join(cell["source"]).splitlines() if not line.startswith("#|")]
             exec("\n".join(body), names)
             if last.startswith("Markdown("):
-                shown[cell["id"]] = eval(last, names).data
+                shown[cell["id"]] = eval(last, names).text
             else:
                 exec(last, names)
             if cell["id"] == "parameters":

@@ -258,6 +258,8 @@ def test_readme_make_commands_run_what_they_say(root, readme):
         "make report": "cxreport run --report monthly",
         "make test": "python -m pytest",
         "make report REPORT=monthly PERIOD=2026-09": "cxreport run --report monthly --renderer auto --period 2026-09",
+        "make report REPORT=monthly SINCE=2026-07": "cxreport run --report monthly --renderer auto  --since 2026-07",
+        "make deliver": "cxreport deliver --report monthly",
         "make lab": "jupyter lab",
         "make report REPORT=sfo PERIOD=2017-05": "cxreport run --report sfo --renderer auto --period 2017-05",
     }

@@ -35,12 +35,27 @@ def test_readme_opens_the_issue(small, readme, run):
     assert small.project.root / run(small.project, command).strip() == small.html
 
 
+def test_readme_says_who_would_get_the_issue(small, readme, run):
+    """The README's `cxreport deliver` names the recipients of the sample company's report and sends nothing."""
+    [command] = [line for line in readme if line.startswith("cxreport deliver ")]
+    assert run(small.project, command).endswith("Nothing was sent; --send sends\n")
+
+
+def test_readme_writes_the_archive_anew(small, project, readme, run):
+    """The README's `cxreport archive` gives the pages that the run gave."""
+    [command] = [line for line in readme if line.startswith("cxreport archive")]
+    (project.output / "index.html").unlink()
+    run(project, command)
+    for page in ("index.html", "feed.xml", f"monthly/{small.period}.html"):
+        assert (project.output / page).read_bytes() == (small.project.output / page).read_bytes()
+
+
 def test_every_readme_command_is_run_somewhere(readme):
-    """Steps and Papermill in the second pack, sample in the first, run and open here: no other command is promised."""
+    """Steps and Papermill in the second pack, sample in the first, the others here: no other command is promised."""
     known = ("make", "cxreport", "papermill")
     assert {shlex.split(line)[0] for line in readme} == set(known)
     steps = [shlex.split(line)[1] for line in readme if line.startswith("cxreport ")]
-    assert steps == ["sample", "ingest", "validate", "measure", "run", "open"]
+    assert steps == ["sample", "ingest", "validate", "measure", "run", "open", "deliver", "archive"]
 
 
 @pytest.mark.parametrize("name", ["10_validate", "20_measure"])

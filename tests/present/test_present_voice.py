@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+from dataclasses import replace
 
 import pypandoc
 import pytest
@@ -149,6 +150,15 @@ def test_hostile_names_are_text(analysed, text):
     page = to_html("\n\n".join(emitted))
     assert not re.search(r"<(script|img|a|b|em|code|h1|iframe)\b", page)
     assert "<script" not in voice.themes(pack).svg
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_kpi_is_text_below_the_chart(analysed, text):
+    """The caption names the KPI as text."""
+    pack = analysed(themes=[theme("the bill", 100, -0.2, 0.001)])
+    named = replace(pack, kpis=pack.kpis | {"csat": pack.kpis["csat"].model_copy(update={"short": text})})
+    named.__dict__["analyses"] = pack.analyses
+    assert set(re.findall(r"<(\w+)", to_html(voice.themes(named).caption))) == {"p"}
 
 
 def test_topics_hide_small_counts(pack):

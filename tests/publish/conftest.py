@@ -1,5 +1,6 @@
 """Executed notebooks written by hand that use the whole notebook language, rendered once a session."""
 
+import itertools
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -207,27 +208,12 @@ def rendered(tmp_path_factory, project, english) -> Rendered:
 
 # --- files beside the report ------------------------------------------------------------------------
 
-# What programs that open such files might compute, run, follow or turn around.
-PAYLOADS = [
-    "=1+1",
-    '=HYPERLINK("http://evil.invalid","click")',
-    "+1+cmd|' /C calc'!A0",
-    "-2+3",
-    "@SUM(A1)",
-    "\t=1+1",
-    "\r=1+1",
-    "<script>alert(1)</script> & <b>",
-    "[x](javascript:alert(1)) *b* `c` $1",
-    '#import "x.typ" ```{=html}',
-    "a\u202egnp.exe\u2066",
-    "_x0041_ a\x0bb\x00c",
-]
-
 
 @pytest.fixture(scope="session")
-def payloads():
-    """Hostile texts."""
-    return PAYLOADS
+def payloads(hostile):
+    """Hostile texts: all that programs which open such files might compute, and some that run or turn around."""
+    others = [hostile.BY_KIND[kind][0] for kind in ("HTML elements", "Typst", "Characters")]
+    return [*hostile.BY_KIND["Spreadsheets"], *others]
 
 
 @pytest.fixture(scope="session")
@@ -251,9 +237,9 @@ def analysed(small_pack, project):
 
 
 @pytest.fixture
-def hostile_pack(small_pack, analysed):
+def hostile_pack(small_pack, analysed, payloads):
     """The small company's pack with payloads for names of KPIs, segments, levels, stages, themes, and as comments."""
-    names = iter(PAYLOADS * 9)
+    names = itertools.cycle(payloads)
     kpis = {
         key: kpi.model_copy(update={"title": next(names), "short": next(names), "owner": next(names)})
         for key, kpi in small_pack.kpis.items()
@@ -273,14 +259,14 @@ def hostile_pack(small_pack, analysed):
     ends = {"difference_ci_low": -0.4, "difference_ci_high": -0.2}
     return analysed(
         replace(small_pack, kpis=kpis, segments=segments),
-        curve=[stage | {"place": place, "stage": text} for place, text in enumerate(PAYLOADS, start=1)],
-        journey=[stage | {"stage": text, "touchpoint": text} for text in PAYLOADS],
+        curve=[stage | {"place": place, "stage": text} for place, text in enumerate(payloads, start=1)],
+        journey=[stage | {"stage": text, "touchpoint": text} for text in payloads],
         pain_points=[
             point | {"stage": text, "touchpoint": text, "is_pain_point": True, "top3_probability": 0.5}
-            for text in PAYLOADS
+            for text in payloads
         ],
-        themes=[theme | ends | {"theme": text} for text in PAYLOADS],
-        quotes=[{"theme": text, "place": 1, "quote": text, "language": "en", "is_good": False} for text in PAYLOADS],
+        themes=[theme | ends | {"theme": text} for text in payloads],
+        quotes=[{"theme": text, "place": 1, "quote": text, "language": "en", "is_good": False} for text in payloads],
     )
 
 

@@ -41,7 +41,7 @@ def test_first_cell_is_front_matter_with_the_reports_title(make, merged, tmp_pat
     assert node.cells[0].cell_type == "raw"
     matter = document.front_matter(node)
     assert matter == {
-        "title": r'A "quoted": \*title\*',
+        "title": "A &#34;quoted&#34;&#58; &#42;title&#42;",
         "subtitle": "September 2026",
         "author": "Halden",
         "lang": "en",
@@ -108,7 +108,8 @@ def test_reading_back_what_was_written_gives_the_same_document(make, merged, tmp
 def test_provenance_closes_the_document_as_plain_text(make, merged, tmp_path):
     """Terms and texts of the provenance are data: none of their characters is structure."""
     node = merged(*make.language_notebooks(tmp_path), provenance={"Data": "a|b *c* <script>"})
-    assert node.cells[-1].source == "::: {.provenance}\n\nData\n:   a\\|b \\*c\\* \\<script\\>\n\n:::"
+    told = "a&#124;b &#42;c&#42; &#60;script&#62;"
+    assert node.cells[-1].source == f"::: {{.provenance}}\n\nData\n:   {told}\n\n:::"
 
 
 def test_stored_error_is_refused(refusal):

@@ -123,6 +123,33 @@ def test_letters_of_other_scripts_do_not_break_the_pdf(rendered):
     assert re.search(r"Tiếng Việt, \S\S, ≥ 5 → 2", text_of(rendered.pdf))
 
 
+ODD = [
+    "I \u2764\ufe0f it",
+    "\U0001f468\u200d\U0001f469",
+    "\u0928\u092e\u0938\u094d\u0924\u0947",
+    "i\u0307 z\u0335",
+    "\u3164\u2028x",
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_no_letter_of_a_chart_stops_the_pdf(make, render_cells, name):
+    """Emoji, joined letters and marks, of which Typst makes no PDF/UA in a chart, are boxes there and whole in HTML."""
+    cell = make.figure("fig-odd")
+    drawn = make.SVG.replace("</svg>", f'<text x="20" y="40">{name} 5 %</text></svg>')
+    cell.outputs[0].data["image/svg+xml"] = drawn
+    page, text = render_cells(cell)
+    assert name in page
+    assert "5 %" in text
+
+
+def test_dots_stay_dots(make, render_cells):
+    """Three dots that somebody wrote are not made one sign."""
+    page, text = render_cells(make.printing(f"{make.references('wait...what')}"))
+    assert "wait...what" in page
+    assert "wait...what" in text
+
+
 def test_title_language_author_and_date_are_in_both_files(make, rendered):
     """Readers' tools find what the report is called, in which language it is and who made it."""
     assert '<html lang="en">' in rendered.page

@@ -96,11 +96,15 @@ def project(root, tmp_path, monkeypatch):
         project.notebooks / "30_page.ipynb", STANDARD + "top = 3\nas_of = ''", "assert as_of == '2026-10-02'"
     )
     monkeypatch.setattr(publishing.sources, "ingest", ingest)
-    monkeypatch.setattr(publishing.sources, "covered_months", lambda *_: MONTHS)
-    monkeypatch.setattr(publishing.sources, "last_complete_month", lambda *_: MONTHS[2])
+    monkeypatch.setattr(publishing.sources, "covered_periods", covered_periods)
+    monkeypatch.setattr(publishing.sources, "last_complete_period", lambda *_: MONTHS[2])
     monkeypatch.setattr(present_pack, "open_pack", lambda *_: None)  # what is measured here is no table
     monkeypatch.setattr(exports, "write", lambda _, folder, *__, **___: (folder / "tables.xlsx").write_text("tables"))
     return project
+
+
+def covered_periods(_project, _dataset, kind):
+    return sorted({Period.containing(month.start, kind) for month in MONTHS})
 
 
 def ingest(project, dataset):
@@ -155,10 +159,9 @@ def test_pack_holds_page_pdf_notebooks_and_record(project, publish):
         "run.json",
     ]
     assert (published.html, published.pdf) == (pack / "all/report.html", pack / "all/report.pdf")
-    assert sorted(path.name for path in project.output.iterdir()) == [".lock", "index.html", "monthly"]
-    index = (project.output / "index.html").read_text()
-    assert "monthly/2026-09/all/report.html" in index
-    assert "monthly/2026-09/all/data-quality.html" in index
+    assert sorted(path.name for path in project.output.iterdir()) == [".lock", "feed.xml", "index.html", "monthly"]
+    assert "monthly/2026-09/all/report.html" in (project.output / "index.html").read_text()
+    assert "2026-09/all/data-quality.html" in (project.output / "monthly" / "2026-09.html").read_text()
 
 
 def test_pack_keeps_the_estimates_for_later_issues(project, publish):
@@ -176,7 +179,7 @@ def test_pack_keeps_the_estimates_for_later_issues(project, publish):
 def test_period_defaults_to_the_last_complete_one(project, publish):
     """Without a period the last complete month is reported, not the running one."""
     publish(period=None)
-    assert [path.name for path in (project.output / "monthly").iterdir()] == ["2026-09"]
+    assert [path.name for path in (project.output / "monthly").iterdir() if path.is_dir()] == ["2026-09"]
 
 
 def test_every_step_is_told_in_order(publish):
@@ -279,7 +282,12 @@ def test_wrong_definitions_are_refused_before_anything_is_written(project, publi
 def earlier(project, publish):
     """Return what a published issue looks like."""
     publish()
-    return contents(project.output)
+    return packs(project)
+
+
+def packs(project):
+    """Return the files of all issues, without the pages of the archive, which tell of failures."""
+    return {name: content for name, content in contents(project.output).items() if name.count("/") > 1}
 
 
 def test_failing_renderer_leaves_the_earlier_issue(project, publish, renderer, earlier):
@@ -292,7 +300,7 @@ def test_failing_renderer_leaves_the_earlier_issue(project, publish, renderer, e
         renderer.raises = failure
         with pytest.raises(seen):
             publish()
-        assert contents(project.output) == earlier, failure
+        assert packs(project) == earlier, failure
         assert not list(project.output.glob(".building*"))
 
 
@@ -303,12 +311,16 @@ def test_failing_notebook_is_kept_as_evidence_until_a_run_succeeds(project, publ
     write_notebook(page, STANDARD, "1/0")
     with pytest.raises(RunError, match=r"notebook `30_page`, cell 3 raised ZeroDivisionError"):
         publish()
-    assert contents(project.output) == earlier
+    assert packs(project) == earlier
     evidence = project.root / "data/failed/monthly/2026-09"
     assert "ZeroDivisionError" in (evidence / "30_page.ipynb").read_text()
+    index = project.output / "index.html"
+    assert "The last run for September 2026 failed" in index.read_text()
+    assert "ZeroDivisionError" not in index.read_text()
     page.write_text(kept)
     publish()
     assert not evidence.exists()
+    assert "The last run" not in index.read_text()
 
 
 def test_stopping_verdict_publishes_nothing(project, publish, earlier):
@@ -325,12 +337,27 @@ def test_stopping_verdict_publishes_nothing(project, publish, earlier):
         pages.append((project.root / page).read_bytes())
     assert pages[0] == pages[1]
     assert b"10_validate" in pages[0]
-    assert contents(project.output) == earlier
+    assert packs(project) == earlier
     assert (project.root / "data/failed/monthly/2026-09/10_validate.ipynb").is_file()
     validate.write_text(allowed)
     write_notebook(project.notebooks / "20_measure.ipynb", STANDARD, "assert period")
     publish()
     assert not (project.root / page).exists()
+
+
+def test_files_that_cannot_be_read_mark_the_period_that_was_due(project, publish, monkeypatch):
+    """When reading stops, the archive says so at the last complete period by the day of the exports, with no reason."""
+
+    def stop(*_):
+        raise GateError(found="a secret", expected="files", do="deliver them")
+
+    monkeypatch.setattr(publishing.sources, "ingest", stop)
+    with pytest.raises(GateError, match="a secret"):
+        publish(period=None)
+    page = (project.output / "monthly" / "2026-09.html").read_text()
+    assert "September 2026: stopped, because the data as of 2 October 2026 did not pass the checks." in page
+    assert "secret" not in page
+    assert not packs(project)
 
 
 def test_file_in_the_way_of_the_output_is_found_before_the_work(project, publish):
@@ -380,7 +407,7 @@ def test_every_audience_has_a_pack_of_its_own_or_nobody_has_one(regional, publis
     fail_for(regional, "x")
     with pytest.raises(RunError, match="raised AssertionError"):
         publish()
-    assert not list(regional.output.glob("*/*"))
+    assert not packs(regional)
     evidence = regional.root / "data/failed/monthly/2026-09"
     assert "AssertionError" in (evidence / "x" / "30_page.ipynb").read_text()
     assert (evidence / "10_validate.ipynb").is_file()
@@ -399,8 +426,10 @@ def test_every_audience_has_a_pack_of_its_own_or_nobody_has_one(regional, publis
         assert sorted(contents(pack / audience)) == own
         assert (pack / audience / "estimates.parquet").read_text() == audience
         page = (pack / audience / "report.html").read_text()
-        assert f"Customer experience: {audience.upper()} \\<i\\>" in page
-        assert f"{audience.upper()} &lt;i&gt;: <a href" in (regional.output / "index.html").read_text()
+        assert f"Customer experience&#58; {audience.upper()} &#60;i&#62;" in page
+        assert (
+            f"<summary>{audience.upper()} &lt;i&gt;</summary>" in (regional.output / "monthly/2026-09.html").read_text()
+        )
     assert "report.html" in contents(pack / "all")
     assert "audience.json" not in contents(pack / "all")
     assert sorted(path.name for path in pack.iterdir()) == ["all", "east", "north", "run.json", "x"]
@@ -416,15 +445,28 @@ def test_pages_of_audiences_must_take_the_audience(regional, publish):
 # --- periods ---
 
 
-@pytest.mark.parametrize(
-    ("kind", "expected"), [("month", "2026-09"), ("quarter", "2026-Q3"), ("year", "2025"), ("week", "2026-W39")]
-)
-def test_last_complete_period_of_each_kind(project, kind, expected):
-    """The default period ends no later than the last complete month."""
-    definition = project.definitions / "monthly.yml"
-    definition.write_text(REPORT + f"period_kind: {kind}\n")
+@pytest.mark.parametrize(("kind", "wanted"), [("quarter", "2026-Q3"), ("month", "2026-08")])
+def test_wanted_period_is_taken_when_responses_reach_its_last_month(project, kind, wanted):
+    """A quarter may lack responses of its first months, which the checks judge."""
+    (project.definitions / "monthly.yml").write_text(REPORT + f"period_kind: {kind}\n")
     report, dataset = load_report(project, "monthly"), load_dataset(project, "small")
-    assert publishing.choose_period(project, report, dataset, None, AS_OF).id == expected
+    assert publishing.choose_period(project, report, dataset, Period.parse(wanted), AS_OF).id == wanted
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted", "range"),
+    [
+        ("quarter", "2026-Q4", "`2026-Q3` to `2026-Q3`"),
+        ("year", "2026", "a year that is over"),
+        ("week", "2026-W50", "W"),
+    ],
+)
+def test_period_that_is_not_over_is_refused(project, kind, wanted, range):  # noqa: A002 - a parameter
+    """Months that are still to come would make a quarter or year of less than its months."""
+    (project.definitions / "monthly.yml").write_text(REPORT + f"period_kind: {kind}\n")
+    report, dataset = load_report(project, "monthly"), load_dataset(project, "small")
+    with pytest.raises(UsageError, match=range):
+        publishing.choose_period(project, report, dataset, Period.parse(wanted), AS_OF)
 
 
 @pytest.mark.parametrize("stated", ["as_of: 2026-10-31", ""])
@@ -433,14 +475,80 @@ def test_as_of_date_decides_the_default_period(project, monkeypatch, stated):
     (project.datasets / "small.yml").write_text(DATASET + stated)
     seen = []
 
-    def last_complete_month(_project, _dataset, as_of):
+    def last_complete_period(_project, _dataset, _kind, as_of):
         seen.append(as_of)
         return MONTHS[0]
 
-    monkeypatch.setattr(publishing.sources, "last_complete_month", last_complete_month)
+    monkeypatch.setattr(publishing.sources, "last_complete_period", last_complete_period)
     report, dataset = load_report(project, "monthly"), load_dataset(project, "small")
     publishing.choose_period(project, report, dataset, None, AS_OF)
     assert seen == [AS_OF]
+
+
+# --- a backfill ---
+
+
+@pytest.fixture
+def backfill(project, renderer):  # noqa: ARG001 - the renderer is put in place
+    """Return a function that publishes the report's periods from July 2026 on."""
+
+    def backfill(since="2026-07", until=None, *, again=False):
+        return publishing.backfill(
+            project,
+            load_report(project, "monthly"),
+            Period.parse(since),
+            Period.parse(until) if until else None,
+            again=again,
+            as_of=AS_OF,
+            renderer="auto",
+            clock=lambda: STARTED,
+            tell=lambda _: None,
+        )
+
+    return backfill
+
+
+def outcomes_of(outcomes):
+    """Return what came of each period, in the order in which they were published."""
+    return [
+        (each.period.id, "failed" if each.error else "published" if each.published else "left alone")
+        for each in outcomes
+    ]
+
+
+def test_backfill_publishes_what_it_can_and_goes_on_where_it_ended(project, backfill, monkeypatch):
+    """August fails and is kept as evidence; the others appear, and a second call makes August only."""
+    page = project.notebooks / "30_page.ipynb"
+    write_notebook(page, STANDARD + "as_of = ''", "assert period != '2026-08'")
+    read = []
+    monkeypatch.setattr(publishing.sources, "ingest", lambda *of: read.append(1) or ingest(*of))
+    assert outcomes_of(backfill()) == [("2026-07", "published"), ("2026-08", "failed"), ("2026-09", "published")]
+    assert len(read) == 1
+    assert (project.failed / "monthly" / "2026-08").is_dir()
+    write_notebook(page, STANDARD + "as_of = ''", "assert period")
+    assert outcomes_of(backfill()) == [("2026-07", "left alone"), ("2026-08", "published"), ("2026-09", "left alone")]
+    assert outcomes_of(backfill(until="2026-07", again=True)) == [("2026-07", "published")]
+
+
+def test_backfill_lets_each_issue_see_the_earlier_ones(project, backfill):
+    """What July told is an input of August, and both of September."""
+    for month in MONTHS[:3]:
+        measured = project.measured("monthly", month) / "estimates.parquet"
+        measured.parent.mkdir(parents=True)
+        measured.write_bytes(b"estimates")
+    backfill()
+    inputs = [
+        json.loads((project.published("monthly", month) / "run.json").read_text())["inputs"]["definitions"]
+        for month in MONTHS[:3]
+    ]
+    assert [sum("estimates.parquet" in path for path in each) for each in inputs] == [0, 1, 2]
+
+
+def test_backfill_from_before_the_data_is_refused(project, backfill):
+    """A period that nothing was delivered for is a wrong wish, and nothing is published."""
+    with pytest.raises(UsageError, match="`2026-07` to `2026-10`"):
+        backfill("2025-01")
+    assert not (project.output / "monthly").exists()
 
 
 # --- the sample company ---

@@ -223,4 +223,4 @@ def test_killed_runs_leave_a_whole_issue(company):
 
 def dead_links(output, page):
     """Return the files that the archive page names and that are not there."""
-    return [link for link in re.findall(r'href="([^"#]+)"', page.decode()) if not (output / link).is_file()]
+    return [link for link in re.findall(r'<a\b[^>]* href="([^"#]+)"', page.decode()) if not (output / link).is_file()]

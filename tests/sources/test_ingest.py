@@ -13,7 +13,7 @@ import pytest
 from cxreport import sources
 from cxreport.config import Project, load_dataset
 from cxreport.errors import DefinitionError, GateError, UsageError
-from cxreport.periods import Period
+from cxreport.periods import Period, PeriodKind
 from cxreport.sample import write_sample
 from cxreport.schema import TABLES
 from cxreport.sources import registry, tables
@@ -220,7 +220,7 @@ def test_months_follow_the_dataset_s_zone(company, survey: dict[str, str]) -> No
     rows = rows.replace("2026-09-05 10:02:00", "2026-08-31 22:30:00")
     company.deliver("survey.csv", company.header + rows)
     company.ingest(survey)
-    months = sources.covered_months(company.project, company.dataset(survey))
+    months = sources.covered_periods(company.project, company.dataset(survey), "month")
     assert [month.id for month in months] == ["2026-08", "2026-09"]
 
 
@@ -242,7 +242,33 @@ def test_the_last_complete_month(
     company.deliver("survey.csv", company.header + rows)
     company.ingest(survey, **settings)
     dataset = company.dataset(survey, **settings)
-    assert sources.last_complete_month(company.project, dataset) == Period.parse(expected)
+    assert sources.last_complete_period(company.project, dataset, "month") == Period.parse(expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("month", "2026-12"), ("quarter", "2026-Q4"), ("year", "2026"), ("week", "2026-W53")]
+)
+def test_the_last_complete_period_of_each_kind(
+    company, survey: dict[str, str], kind: PeriodKind, expected: str
+) -> None:
+    """On Monday, 4 January 2027, the year is over, and so is its week 53, which ends on the third."""
+    rows = company.rows.replace("2026-09-05 10:02:00", "2027-01-03 10:02:00")
+    rows = rows.replace("2026-09-01 10:02:00", "2026-12-27 10:02:00")
+    company.deliver("survey.csv", company.header + rows)
+    company.ingest(survey, as_of="2027-01-04")
+    dataset = company.dataset(survey, as_of="2027-01-04")
+    assert sources.last_complete_period(company.project, dataset, kind).id == expected
+    if kind == "week":
+        assert sources.last_complete_period(company.project, dataset, kind, date(2027, 1, 1)).id == "2026-W52"
+
+
+def test_week_ends_in_the_dataset_s_zone(company, survey: dict[str, str]) -> None:
+    """Sunday night in Denver, 23:30, is Monday in Chicago, which begins the next week."""
+    rows = company.rows.replace("2026-09-05 10:02:00", "2027-01-03 23:30:00")
+    company.deliver("survey.csv", company.header + rows)
+    company.ingest(survey)
+    weeks = sources.covered_periods(company.project, company.dataset(survey), "week")
+    assert [week.id for week in weeks] == ["2026-W36", "2027-W01"]
 
 
 def test_month_that_only_other_feeds_cover_is_no_reason_to_report_an_older_one(
@@ -253,21 +279,21 @@ def test_month_that_only_other_feeds_cover_is_no_reason_to_report_an_older_one(
     company.ingest(survey, log)
     dataset = company.dataset(survey, log)
     with pytest.raises(GateError) as caught:
-        sources.last_complete_month(company.project, dataset)
+        sources.last_complete_period(company.project, dataset, "month")
     assert (
         caught.value.found == "the feed `survey` has no responses in 2026-10 while there are invitations of that month"
     )
     assert "--period" in caught.value.do
-    assert sources.last_complete_month(company.project, dataset, date(2026, 10, 30)).id == "2026-09"
+    assert sources.last_complete_period(company.project, dataset, "month", date(2026, 10, 30)).id == "2026-09"
 
 
 def test_month_that_is_over_needs_responses(company, survey: dict[str, str]) -> None:
     """The day of the export alone tells that a month without responses is missing, not unfinished."""
     company.ingest(survey)
     dataset = company.dataset(survey, as_of="2026-10-02")
-    assert sources.last_complete_month(company.project, dataset).id == "2026-09"
+    assert sources.last_complete_period(company.project, dataset, "month").id == "2026-09"
     with pytest.raises(GateError, match="`survey` has no responses in 2026-10"):
-        sources.last_complete_month(company.project, dataset, date(2026, 11, 1))
+        sources.last_complete_period(company.project, dataset, "month", date(2026, 11, 1))
 
 
 def test_future_row_does_not_complete_a_month(company, survey: dict[str, str]) -> None:
@@ -275,17 +301,20 @@ def test_future_row_does_not_complete_a_month(company, survey: dict[str, str]) -
     rows = company.rows.replace("2026-09-01 10:02:00", "2026-08-31 10:02:00")
     company.deliver("survey.csv", company.header + rows.replace("2026-09-05 10:02:00", "2027-03-05 10:02:00"))
     company.ingest(survey)
-    assert sources.last_complete_month(company.project, company.dataset(survey), date(2026, 9, 15)).id == "2026-08"
+    assert (
+        sources.last_complete_period(company.project, company.dataset(survey), "month", date(2026, 9, 15)).id
+        == "2026-08"
+    )
 
 
 def test_no_month_is_complete_and_nothing_is_staged(company, survey: dict[str, str]) -> None:
     """Both are said in words, as errors of their own kind."""
     dataset = company.dataset(survey)
     with pytest.raises(UsageError, match="no staged responses"):
-        sources.covered_months(company.project, dataset)
+        sources.covered_periods(company.project, dataset, "month")
     company.ingest(survey)
     with pytest.raises(GateError, match="no complete month"):
-        sources.last_complete_month(company.project, dataset)
+        sources.last_complete_period(company.project, dataset, "month")
 
 
 def test_the_sample_company_is_staged_without_faults(root: Path, tmp_path: Path) -> None:
@@ -306,4 +335,4 @@ def test_the_sample_company_is_staged_without_faults(root: Path, tmp_path: Path)
     texts = pq.read_table(project.staged("sample") / "mentions.parquet")["text"].to_pylist()
     assert sum("[e-mail]" in text for text in texts) == 1
     assert not [text for text in texts if "@" in text]
-    assert sources.last_complete_month(project, dataset).id == "2026-09"
+    assert sources.last_complete_period(project, dataset, "month").id == "2026-09"

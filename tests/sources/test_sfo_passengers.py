@@ -24,7 +24,7 @@ def staged(root: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     project = Project(here)
     dataset = load_dataset(project, "sfo").model_copy(update={"raw": str(folder)})
     tables = sources.ingest(project, dataset)
-    assert sources.last_complete_month(project, dataset).id == "2017-05"
+    assert sources.last_complete_period(project, dataset, "month").id == "2017-05"
     return {name: pd.read_parquet(project.staged("sfo") / f"{name}.parquet") for name in tables}
 
 

@@ -310,8 +310,9 @@ def _good_tables() -> dict[str, pd.DataFrame]:
 
 def copy_definitions(root: Path, target: Path) -> Project:
     """Copy what validation reads of a project."""
-    for part in ("expectations", "reports/datasets", "reports/definitions"):
+    for part in ("expectations", "reports/datasets", "reports/definitions", "reports/kpis"):
         shutil.copytree(root / part, target / part, ignore=shutil.ignore_patterns("uncommitted"))
+    shutil.copy2(root / "reports" / "segments.yml", target / "reports")
     return Project(target)
 
 

@@ -179,7 +179,7 @@ def test_usual_month_is_the_median_of_up_to_six_before():
     sizes = {"2026-01": 10, "2026-02": 20, "2026-03": 30, "2026-05": 40, "2026-06": 50, "2026-07": 60, "2026-08": 70}
     instants = [pd.Timestamp(f"{month}-{1 + at % 28:02d}T18:00Z") for month, n in sizes.items() for at in range(n)]
     profile = profile_feed("orders", judged_orders(instants), calendar_of("2026-09"))
-    profile["period"] = [Calendar.month(month).id for month in profile["month"]]
+    profile["period"] = [calendar_of("2026-09").month(month).id for month in profile["month"]]
     assert profile["period"].to_list() == [f"2026-{month:02d}" for month in range(1, 10)]
     assert profile["n_rows"].to_list() == [10, 20, 30, 0, 40, 50, 60, 70, 0]
     share = profile.set_index("period")["share_of_usual"]

@@ -181,12 +181,6 @@ def test_month_outside_the_data_is_refused(company, period):
         company.validate(period=Period.parse(period))
 
 
-def test_period_other_than_a_month_is_refused(company):
-    """Quarters are made of months, which are validated one by one."""
-    with pytest.raises(UsageError, match="quarter"):
-        company.validate(period=Period.parse("2026-Q3"))
-
-
 def test_unstaged_answers_are_refused(company):
     """Without answers there is nothing to measure."""
     del company.tables["answers"]

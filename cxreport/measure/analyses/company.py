@@ -20,7 +20,7 @@ from cxreport.config import (
 from cxreport.engine import Engine, Frame, collect
 from cxreport.errors import UsageError
 from cxreport.measure.disclosure import COMPLEMENTARY, SHOWN, SMALL, complement
-from cxreport.measure.frames import accepted_months
+from cxreport.measure.frames import accepted_parts
 from cxreport.periods import Period, last_periods
 from cxreport.schema import TABLES, TOTAL, TableName
 
@@ -55,8 +55,10 @@ class Company:
     audience: str = ""  # the id of the one whose estimates they are; empty for everybody
 
     @property
-    def months(self) -> list[Period]:
-        return [month for month in accepted_months(self.project, self.dataset.id) if month.end <= self.period.end]
+    def parts(self) -> list[Period]:
+        """The months, for weekly reports the weeks, that have accepted rows up to the period's end."""
+        known = accepted_parts(self.project, self.dataset.id, self.period.kind)
+        return [part for part in known if part.end <= self.period.end]
 
     @property
     def end(self) -> pd.Timestamp:
@@ -67,14 +69,14 @@ class Company:
     def confidence(self) -> float:
         return self.report.confidence
 
-    def answers(self, months: int = 1) -> Frame:
-        """Return the wide answers of the last months up to the period's end, at least those of the period."""
+    def answers(self, months: int = 0) -> Frame:
+        """Return the wide answers of the last months up to the period's end; for none, those of the period."""
         if "answers" not in self.facts:
             raise lacking("answers")
         periods = [each.id for each in last_periods(self.period, months)]
         return self.facts["answers"].filter(nw.col("period").is_in(periods))
 
-    def scores(self, kpi: Kpi, columns: Iterable[str], months: int = 1) -> pd.DataFrame:
+    def scores(self, kpi: Kpi, columns: Iterable[str], months: int = 0) -> pd.DataFrame:
         """Return the scored answers of a KPI, with columns beside the score and its scale."""
         wanted = dict.fromkeys([*columns, *kpi.where, *SCALE, *([kpi.weight] if kpi.weight else [])])
         chosen = _matching(self.answers(months), kpi).filter(~nw.col("score").is_null())
@@ -96,7 +98,7 @@ class Company:
             return pd.DataFrame(columns=list(columns))
 
     def customers(self, columns: Sequence[str]) -> pd.DataFrame:
-        """Return those who had become customers by the period's end, as its last month knows them."""
+        """Return those who had become customers by the period's end, as its last month (or the week) knows them."""
         found = self.rows("customers", columns)
         return found[found["started_at"] < self.end].reset_index(drop=True)
 
@@ -111,13 +113,13 @@ class Company:
 
     def _scan(self, table: TableName, since: pd.Timestamp | None = None) -> Frame:
         dated_by = TABLES[table].dated_by
-        months = self.months if dated_by else self.months[-1:]
+        parts = self.parts if dated_by else self.parts[-1:]
         first = since.tz_convert(self.dataset.time_zone).date() if since is not None else date.min
         paths = [
             path
-            for month in months
-            if month.end > first
-            and (path := self.project.accepted(self.dataset.id, month) / f"{table}.parquet").is_file()
+            for part in parts
+            if part.end > first
+            and (path := self.project.accepted(self.dataset.id, part) / f"{table}.parquet").is_file()
         ]
         if not paths:
             raise lacking(table)
@@ -135,7 +137,7 @@ def collected(frame: Frame) -> pd.DataFrame:
 
 def periods_read(company: Company, months: int) -> str | None:
     """Say which periods were looked at where they are more than the reported one."""
-    known = company.months[0].start
+    known = company.parts[0].start
     first = [each for each in last_periods(company.period, months) if each.end > known][-1]
     return f"answers from {first.id} to {company.period.id}" if first < company.period else None
 

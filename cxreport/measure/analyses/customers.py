@@ -77,7 +77,7 @@ def make_personas(company: Company, settings: Personas) -> Found:
 
 def make_churn(company: Company, settings: Churn) -> Found:
     horizon, window = (pd.Timedelta(days=days) for days in (settings.horizon_days, settings.window_days))
-    known_since = pd.Timestamp(company.months[0].bounds(company.dataset.time_zone)[0])
+    known_since = pd.Timestamp(company.parts[0].bounds(company.dataset.time_zone)[0])
     history = _history(company, known_since)
     steps = range(1, int((company.end - known_since - window) / horizon) + 1)
     panel = leaving.panel(

@@ -18,7 +18,8 @@ from cxreport.config import (
 from cxreport.errors import DefinitionError, nearest
 from cxreport.measure import churn as leaving
 from cxreport.measure import voice
-from cxreport.measure.frames import accepted_months, asked_questions
+from cxreport.measure.frames import accepted_parts, asked_questions
+from cxreport.periods import PeriodKind
 
 # What customers can be grouped by: `churn.features` at the end of the period, looking back a year.
 CUSTOMER_MEASURES = (
@@ -48,7 +49,7 @@ def check_analyses(project: Project, report: Report) -> None:
             for name in analyses.drivers.metrics
             if name not in asked
         ]
-    if analyses.subgroups and (columns := _accepted_columns(project, dataset)):
+    if analyses.subgroups and (columns := _accepted_columns(project, dataset, report.period_kind)):
         problems += [
             f"`subgroups` names `{name}`, no column of answers{nearest(name, columns)}"
             for name in analyses.subgroups.attributes
@@ -127,13 +128,13 @@ def _unmatched(themes: Themes) -> list[str]:
     return []
 
 
-def _accepted_columns(project: Project, dataset: Dataset) -> set[str]:
-    """Return the columns of wide answers, over all accepted months; none where nothing was accepted."""
+def _accepted_columns(project: Project, dataset: Dataset, kind: PeriodKind) -> set[str]:
+    """Return the columns of wide answers, over all accepted rows; none where nothing was accepted."""
     files = [
         path
-        for month in accepted_months(project, dataset.id)
+        for part in accepted_parts(project, dataset.id, kind)
         for table in ("answers", "responses")
-        if (path := project.accepted(dataset.id, month) / f"{table}.parquet").is_file()
+        if (path := project.accepted(dataset.id, part) / f"{table}.parquet").is_file()
     ]
     found = {name for path in files for name in pq.read_schema(path).names}
     return found | set(dataset.segments_from_customers) if found else found

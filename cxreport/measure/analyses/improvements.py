@@ -16,6 +16,7 @@ from cxreport.periods import Period, last_periods
 from cxreport.schema import TABLES
 
 _MOST_LEVELS = 2
+_WINDOWS = ["before_first", "before_last", "after_first", "after_last"]
 _FIGURES = [
     *("n_before", "n_after", "value_before", "value_after"),
     *("rest_n_before", "rest_n_after", "rest_value_before", "rest_value_after"),
@@ -82,7 +83,7 @@ def make_actions(company: Company, settings: Actions) -> Found:
         case.described | _judged(case, _left_out(case, cases, company, kpi), answers, kpi, company) for case in cases
     ]
     table = pd.DataFrame(rows).assign(kpi=kpi.id)
-    table = table.reindex(columns=list(dict.fromkeys([*table, *_FIGURES])))
+    table = table.reindex(columns=list(dict.fromkeys([*table, *_WINDOWS, *_FIGURES])))
     table = actions.judge(table, kpi, confidence=company.confidence)
     worked = table["verdict"].isin([actions.IMPROVED, actions.WORSENED]).any()
     note = f"{len(table)} actions, {table['p_value'].notna().sum()} judged"
@@ -115,6 +116,7 @@ def _columns(company: Company, log: pd.DataFrame) -> list[str]:
 def _answers(company: Company, kpi: Kpi, columns: list[str], first: Period) -> pd.DataFrame:
     last = company.period
     months = (last.end.year - first.start.year) * 12 + last.end.month - first.start.month
+    months += last.end.day > first.start.day  # weeks begin within months
     clusters = [kpi.cluster] if kpi.cluster else []
     return company.scores(kpi, ["period", *columns, *clusters], months)
 

@@ -32,7 +32,7 @@ def make_cohorts(company: Company, settings: Literal["month", "quarter", "year"]
     for name in ("started_at", "ended_at"):
         people[name] = people[name].dt.tz_convert(zone).dt.tz_localize(None)
     # Lists of customers often lack those who left long ago: only cohorts that were seen from the start.
-    first = company.months[0].start
+    first = company.parts[0].start
     seen = people[people["started_at"] >= pd.Timestamp(first)]
     table = cohort_retention(
         seen,

@@ -35,9 +35,9 @@ _MONTHS_FOR_DRIVERS = 3
 
 
 def make_drivers(company: Company, settings: Drivers) -> Found:
-    """Put the drivers' scores of a response beside the KPI's; one month, or three where it has few responses."""
+    """Put the drivers' scores of a response beside the KPI's: of the period, or of three months where it has few."""
     kpi = company.kpis[settings.kpi]
-    for months in (1, _MONTHS_FOR_DRIVERS):
+    for months in (0, _MONTHS_FOR_DRIVERS):
         responses = _side_by_side(company, kpi, settings.metrics, months)
         if len(responses.dropna(subset=["outcome", *settings.metrics])) >= _RESPONSES_FOR_DRIVERS:
             break

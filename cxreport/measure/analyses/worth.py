@@ -19,7 +19,7 @@ from cxreport.measure.analyses.company import (
 from cxreport.measure.disclosure import COMPLEMENTARY, SHOWN
 from cxreport.measure.kpis import joined
 from cxreport.measure.roi import ScoreLink, Uncertain, roi, score_link
-from cxreport.periods import Period
+from cxreport.periods import months_before
 from cxreport.schema import ANALYSES
 
 _DAYS_OF_SCORES = 90
@@ -29,11 +29,12 @@ _DAYS_IN_MONTH = 365.25 / 12
 def make_link(company: Company, settings: Link) -> Found:
     """Link scores of `months_ago` months ago to who stayed and what they spent since."""
     kpi, dataset = company.kpis[settings.kpi], company.dataset
-    month = Period.containing(company.period.end, "month").shift(-settings.months_ago)
-    at = pd.Timestamp(month.bounds(dataset.time_zone)[0])
-    if company.months[0].start >= month.start:
+    day = months_before(company.period.end, settings.months_ago)
+    at = pd.Timestamp(day, tz=dataset.time_zone).tz_convert("UTC")
+    when = f"{day:%Y-%m}" if day.day == 1 else day.isoformat()
+    if company.parts[0].start >= day:
         raise UsageError(
-            found=f"no answers from before {month.id}",
+            found=f"no answers from before {when}",
             expected=f"answers given {settings.months_ago} months before the period's end",
             do="wait for more months, or lower `months_ago`",
         )
@@ -50,7 +51,7 @@ def make_link(company: Company, settings: Link) -> Found:
     retention = _retention(linked, kpi)
     tables = {"link": retention, "link_revenue": _revenues(linked, kpi)}
     notes = [
-        f"scores of the {_DAYS_OF_SCORES} days before {month.id}, revenue from {source}; association, not cause",
+        f"scores of the {_DAYS_OF_SCORES} days before {when}, revenue from {source}; association, not cause",
         *linked.notes,
     ]
     if settings.customers_moved and settings.cost is not None:

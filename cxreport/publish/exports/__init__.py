@@ -1,15 +1,16 @@
-"""Files beside a report: the executive page, slides, a workbook of all tables, and the estimates as text."""
+"""Files beside a report: the executive page, slides, a workbook of all tables, the estimates, and a summary."""
 
 from datetime import datetime
 from pathlib import Path
 
 from cxreport.present.pack import Pack
+from cxreport.publish.archive.files import ESTIMATES, EXECUTIVE, SLIDES, WORKBOOK
 from cxreport.publish.exports.estimates import as_csv
 from cxreport.publish.exports.executive import PAGE, as_pdf
 from cxreport.publish.exports.slides import as_pptx
+from cxreport.publish.exports.summary import summarise
 from cxreport.publish.exports.workbook import as_xlsx
-
-EXECUTIVE, SLIDES, WORKBOOK, ESTIMATES = "executive.pdf", "slides.pptx", "tables.xlsx", "estimates.csv"
+from cxreport.publish.summary import FILE as SUMMARY
 
 
 def write(
@@ -34,3 +35,4 @@ def write(
     (folder / SLIDES).write_bytes(as_pptx(pack, title=title, provenance=provenance, at=at))
     (folder / WORKBOOK).write_bytes(as_xlsx(pack, title=title, provenance=provenance, at=at))
     (folder / ESTIMATES).write_bytes(as_csv(pack.estimates))
+    (folder / SUMMARY).write_text(summarise(pack).as_json(), encoding="utf-8")

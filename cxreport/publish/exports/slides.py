@@ -125,7 +125,7 @@ def _trend(deck: Deck, pack: Pack) -> None:
     if last and last.is_shown:
         _label(chart.plots[0].series[0].points[len(figures) - 1], tables.value_text(last.value, kpi))
     _plain_axes(chart, kpi)
-    _space_out(chart, len(figures))
+    _space_out(chart, figures[0][0], pack.period)
     deck.write(slide, _told(pack, kpi), right)
 
 
@@ -241,8 +241,8 @@ def _every_period(pack: Pack, kpi: ShownKpi) -> list[tuple[Period, Figure | None
 
 
 def _placed(pack: Pack, periods: Sequence[Period]) -> list[str] | list[date]:
-    """Return where periods stand along an axis: months on their first day, others under their names."""
-    if all(period.kind == "month" for period in periods):
+    """Return where periods stand along an axis: months and weeks on their first day, others under their names."""
+    if pack.period.kind in {"month", "week"}:
         return [period.start for period in periods]
     return [pack.words.period(period) for period in periods]
 
@@ -272,7 +272,7 @@ def _plain_axes(chart: Any, kpi: ShownKpi) -> None:
     names.format.line.color.theme_color = MUTED
 
 
-def _space_out(chart: Any, months: int) -> None:
+def _space_out(chart: Any, first: Period, last: Period) -> None:
     """Name only some of the months along the axis, so that their names stand upright."""
     axis = chart.element.find(f".//{qn('c:dateAx')}")
     if axis is None:  # periods of other kinds stand as they are called
@@ -281,8 +281,10 @@ def _space_out(chart: Any, months: int) -> None:
     chart.category_axis.tick_labels.number_format_is_linked = False
     for old in axis.xpath("c:baseTimeUnit | c:majorUnit | c:majorTimeUnit"):
         axis.remove(old)
-    apart = max(1, ceil((months - 1) / _NAMED))
-    for name, value in (("baseTimeUnit", "months"), ("majorUnit", apart), ("majorTimeUnit", "months")):
+    months = 12 * (last.start.year - first.start.year) + last.start.month - first.start.month
+    apart = max(1, ceil(months / _NAMED))
+    unit = "months" if last.kind == "month" else "days"
+    for name, value in (("baseTimeUnit", unit), ("majorUnit", apart), ("majorTimeUnit", "months")):
         axis.append(parse_xml(f'<c:{name} {nsdecls("c")} val="{value}"/>'))
 
 
