@@ -66,9 +66,16 @@ SMALL_REPORT = {
     "analyses": {},
     "present": ["30_executive", "40_kpis"],
 }
+GERMAN_REPORT = {
+    "language": "de",
+    "present": ["30_executive", "40_kpis", "50_segments", "90_method"],
+    "audiences": {"by": "region", "groups": "reports/audiences/regions.yml"},
+}
 # The files that take longest, so that no process is left alone with one of them in the end.
 LONGEST_FIRST = [
     "tests/pack/test_pack.py",
+    "tests/pack/test_hostile.py",
+    "tests/pack/test_pages.py",
     "tests/faults/test_faults.py",
     "tests/validate/test_validate.py",
     "tests/faults/test_privacy_of_runs.py",
@@ -264,9 +271,7 @@ def small(root, readme, once) -> Made:
     def make(folder: Path) -> str:
         project = copy_project(root, folder)
         write_sample(project.sample, months=SMALL_MONTHS)
-        path = project.definitions / "monthly.yml"
-        definition = yaml.safe_load(path.read_text(encoding="utf-8")) | SMALL_REPORT
-        path.write_text(yaml.safe_dump(definition, allow_unicode=True, sort_keys=False), encoding="utf-8")
+        _change(project.definitions / "monthly.yml", SMALL_REPORT)
         _PERSONAL_DATA.plant(project)
         left = folder / "left"
         return run(project, command, printed=left / "printed.txt", **private_folders(left))
@@ -275,18 +280,40 @@ def small(root, readme, once) -> Made:
     return Made(Project(folder), "monthly", "sample", SEPTEMBER, printed)
 
 
-def _load_personal_data() -> ModuleType:
-    """Load the package beside this file, which no test could import otherwise."""
-    folder = Path(__file__).parent / "personal_data"
-    spec = importlib.util.spec_from_file_location(
-        "personal_data", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    sys.modules["personal_data"] = module = importlib.util.module_from_spec(spec)
+@pytest.fixture(scope="session")
+def german(small, once) -> Made:
+    """The small company's report once more, in German, with a pack for the managers of two regions."""
+
+    def make(folder: Path) -> str:
+        project = Project(shutil.copytree(small.project.root, folder, symlinks=True))
+        groups = project.root / GERMAN_REPORT["audiences"]["groups"]
+        groups.parent.mkdir()
+        groups.write_text("nord_ost: {title: Nord und Ost, levels: [north, east]}\n", encoding="utf-8")
+        _change(project.definitions / "monthly.yml", GERMAN_REPORT)
+        return run(project, f"cxreport run --period {small.period}")
+
+    folder, printed = once("german", make)
+    return Made(Project(folder), small.report, small.dataset, small.period, printed)
+
+
+def _change(path: Path, changes: dict[str, object]) -> None:
+    """Change some keys of a definition."""
+    definition = yaml.safe_load(path.read_text(encoding="utf-8")) | changes
+    path.write_text(yaml.safe_dump(definition, allow_unicode=True, sort_keys=False), encoding="utf-8")
+
+
+def _load(name: str) -> ModuleType:
+    """Load a module or package beside this file, which no test could import otherwise."""
+    path = Path(__file__).parent / name
+    places = [str(path)] if path.is_dir() else None
+    file = path / "__init__.py" if places else path.with_suffix(".py")
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=places)
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-_PERSONAL_DATA = _load_personal_data()
+_PERSONAL_DATA, _HOSTILE, _DEVTOOLS = map(_load, ("personal_data", "hostile", "devtools"))
 
 
 @pytest.fixture(scope="session")
@@ -295,16 +322,50 @@ def personal_data() -> ModuleType:
     return _PERSONAL_DATA
 
 
+@pytest.fixture(scope="session")
+def hostile() -> ModuleType:
+    """The texts that try to be more than text, and what readers shall see of them."""
+    return _HOSTILE
+
+
+@pytest.fixture(scope="session")
+def attacked(root, once) -> Made:
+    """A small company whose deliveries and definitions are full of hostile texts, published."""
+
+    def make(folder: Path) -> str:
+        project = copy_project(root, folder)
+        write_sample(project.sample, months=2)
+        _HOSTILE.plant(project)
+        return run(project, f"cxreport run --period {SEPTEMBER} --renderer embedded")
+
+    folder, printed = once("attacked", make)
+    return Made(Project(folder), "monthly", "sample", SEPTEMBER, printed)
+
+
 # --- the browser -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def browse(tmp_path):
-    """Open an address in Chromium and return what it wrote to both streams; skips where there is no Chromium."""
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """The path of Chromium; skips where there is none."""
     names = ("chromium", "chromium-browser", "google-chrome")
-    browser = next((found for name in names if (found := shutil.which(name))), None)
-    if browser is None:
-        pytest.skip("no Chromium here: requests, errors and widths of the page are not measured")
+    found = next((found for name in names if (found := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no Chromium here: what pages do in a browser is not measured")
+    return found
+
+
+@pytest.fixture(scope="session")
+def chromium(browser, tmp_path_factory):
+    """One Chromium for all pages that a process of the tests opens."""
+    running = _DEVTOOLS.Chromium([browser, *CHROMIUM_FLAGS], tmp_path_factory.mktemp("chromium"))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def browse(browser, tmp_path):
+    """Open an address in a Chromium of its own and return what it wrote to both streams."""
 
     def browse(address, *more):
         command = [browser, *CHROMIUM_FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *more, address]
