@@ -8,12 +8,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.periods import Period, PeriodKind
@@ -434,6 +434,15 @@ class Feed(Definition):
     mapping: str | None = None  # a file in `reports/datasets/mappings/`; needed by the adapter `mapped`
     arrives: Literal["daily", "monthly"] = "daily"  # when its rows are dated: weeks of a monthly feed are not compared
     owner: str
+
+    @field_validator("files")
+    @classmethod
+    def _is_a_pattern_below_a_folder(cls, pattern: str) -> str:
+        path = PurePosixPath(pattern)
+        has_odd_part = any(part == ".." or ("**" in part and part != "**") for part in path.parts)
+        if not path.parts or path.is_absolute() or has_odd_part:
+            raise ValueError("no pattern below the dataset's folder, such as `desk/*.csv` or `**/*.csv`")
+        return pattern
 
 
 class Contacts(Definition):

@@ -184,6 +184,16 @@ def test_unknown_time_zone_is_refused(project):
         load_dataset(project, "sample")
 
 
+@pytest.mark.parametrize("pattern", ["", "/data/*.csv", "../*.csv", "desk/**.csv"])
+def test_feed_lies_below_the_folder_of_its_dataset(project, pattern):
+    """A pattern that leaves the folder, or that no folder can be searched by, is refused with its key."""
+    path = project.datasets / "sample.yml"
+    feeds = yaml.safe_load(path.read_text())["feeds"]
+    change(path, feeds=[feeds[0] | {"files": pattern}, *feeds[1:]])
+    with pytest.raises(DefinitionError, match=r"sample\.yml: `feeds\.0\.files`: no pattern below"):
+        load_dataset(project, "sample")
+
+
 def test_unknown_segment_and_kpi_are_named(project):
     """Segments and KPIs that a report names must exist."""
     with pytest.raises(DefinitionError, match=r"segment `regoin` is not in .*, did you mean `region`"):
