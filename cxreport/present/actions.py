@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from cxreport.periods import Period, last_periods
-from cxreport.present import tables
+from cxreport.present import charts, tables
 from cxreport.present.analyses import Rows, pains
 from cxreport.present.markup import Markdown, Picture, Pictures, escape_markdown, one_line, pipe_table
 from cxreport.present.pack import Pack, ShownKpi
@@ -107,6 +107,16 @@ def effects(pack: Pack) -> Pictures | Markdown:
         return Markdown(pack.words("actions.chart.none"))
     size = ceil(len(judged) / ceil(len(judged) / _MOST_PANELS))
     return Pictures(tuple(_picture(pack, judged[at : at + size]) for at in range(0, len(judged), size)))
+
+
+def timeline(pack: Pack) -> Picture | Markdown:
+    """Return the score by which actions are judged over time, and where each of them began; nothing without any."""
+    found = _actions(pack)
+    if not found:
+        return Markdown("")
+    starts = ((date.fromisoformat(action.started_on), _group_name(pack, action)) for action in found)
+    began = [charts.Event(day, one_line(group)) for day, group in starts]
+    return charts.trend(pack, pack.kpis[found[0].kpi], began)
 
 
 def for_executive(pack: Pack, limit: int = 3) -> Markdown:

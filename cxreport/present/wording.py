@@ -96,6 +96,7 @@ def rests_on(pack: Pack) -> Markdown:
         words("wording.rests.accepted", counts=kept) if kept else "",
         _set_aside(pack),
         _without_score(pack),
+        words("wording.rests.whole") if pack.audience else "",
         words("wording.rests.hidden", groups=hidden) if hidden else "",
         words("wording.rests.measured", population=escape_markdown(words.text(pack.dataset.population))),
     ]

@@ -258,7 +258,7 @@ def _(reader, *, kpi, target, size, **figures):
 
 
 @sentence(
-    r"(?P<kpi>[^:]+): overall (?P<signal>.+?) \((?P<usual_low>.+?) to (?P<usual_high>.+?)\) "
+    r"(?P<kpi>[^:]+): (?P<signal>.+?), overall \((?P<usual_low>.+?) to (?P<usual_high>.+?)\) "
     rf"\((?P<value>.+?), {BASE}\)\."
 )
 def _(reader, *, kpi, signal, usual_low, usual_high, **figures):
@@ -277,7 +277,7 @@ def _(reader, *, facts):
             reader.missed(reader.total(kpi["id"]), kpi["unit"], **found.groupdict())
         elif found := re.fullmatch(r"(?P<group>.+) (?P<way>rose|fell) (?P<size>.+?)", fact):
             reader.moved(reader.group(kpi["id"], found["group"]), kpi["unit"], found["way"], found["size"])
-        elif found := re.fullmatch(r"overall (?P<signal>.+?) \(.+\)", fact):
+        elif found := re.fullmatch(r"(?P<signal>.+?), overall \(.+\)", fact):
             demand(reader.total(kpi["id"])["signal"] == found["signal"], fact)
         else:
             raise NotTrueError(f"not understood: {fact}")

@@ -104,6 +104,15 @@ def test_cautions_stand_where_an_effect_is_claimed(pack):
     assert "moving apart before it began" in cell(pack, "Action 3")
 
 
+def test_timeline_marks_where_each_action_began(pack, analysed):
+    """The score's chart names the group of each action and when it began; without actions there is none."""
+    chart = actions.timeline(pack)
+    for group in ("Outage notice", "Support call", "Cancellation"):
+        assert group in chart.svg
+        assert f"{group} &#40;" in chart.caption
+    assert str(actions.timeline(analysed(actions=[]))) == ""
+
+
 def test_executive_page_hears_of_what_worked_first(pack):
     """Three lines, the effects found first, and a count of the others."""
     lines = str(actions.for_executive(pack)).splitlines()
