@@ -130,13 +130,9 @@ def test_newest_survey_file_is_missing(company, fails):
 # --- failing machinery: exit code 1 ---
 
 
-def test_notebook_that_raises_and_then_does_not(company, fails):
-    """The notebook, cell and class are named, not the message, which may quote data; mended, it publishes the same."""
-    notebook = company.project.notebooks / "10_validate.ipynb"
-    whole = notebook.read_text(encoding="utf-8")
-    index = company.project.output / "index.html"
-    before, listed = company.issues(), index.read_bytes()
-    edit_notebook(notebook, "raise ValueError('ann@example.com')")
+def test_notebook_that_raises(company, fails):
+    """The notebook, cell and class are named, not the message, which may quote data."""
+    edit_notebook(company.project.notebooks / "10_validate.ipynb", "raise ValueError('ann@example.com')")
     found = fails(1)["Found"]
     assert "notebook `10_validate`, cell" in found
     assert "ValueError" in found
@@ -144,6 +140,16 @@ def test_notebook_that_raises_and_then_does_not(company, fails):
     kept = company.project.root / "data" / "failed" / "monthly" / PERIOD / "10_validate.ipynb"
     assert "ValueError" in kept.read_text(encoding="utf-8")
 
+
+@pytest.mark.soak
+def test_notebook_that_raised_and_was_mended(company, fails):
+    """Once mended, it publishes the same as before, and what the failed run left is gone."""
+    notebook = company.project.notebooks / "10_validate.ipynb"
+    whole = notebook.read_text(encoding="utf-8")
+    index = company.project.output / "index.html"
+    before, listed = company.issues(), index.read_bytes()
+    edit_notebook(notebook, "raise ValueError")
+    fails(1)
     notebook.write_text(whole, encoding="utf-8")
     ended = company.run()
     assert ended.code == 0, ended.err
@@ -152,7 +158,7 @@ def test_notebook_that_raises_and_then_does_not(company, fails):
     assert index.read_bytes() == listed
     same = (f"monthly/{PERIOD}/all/report.html", f"monthly/{PERIOD}/all/report.pdf")
     assert [path for path in same if after[path] != before[path]] == []
-    assert not kept.exists()
+    assert not (company.project.root / "data" / "failed" / "monthly" / PERIOD / "10_validate.ipynb").exists()
 
 
 def test_output_on_a_read_only_disk(company, fails):

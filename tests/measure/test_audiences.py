@@ -85,7 +85,7 @@ def move(project, months, regions) -> None:
 
 
 def test_total_of_an_audience_is_the_level_of_the_whole_to_the_last_digit(project, report, company):
-    """Every region's pack holds, for all periods, what everybody's pack says of the region, and its breakdowns."""
+    """Every region's pack holds, for all periods, what everybody's pack says of the region, and its own breakdowns."""
     company(14, 1500)
     whole = measure(project, report, SEPTEMBER)
     audiences = read_audiences(project, report.id, SEPTEMBER)
@@ -101,12 +101,11 @@ def test_total_of_an_audience_is_the_level_of_the_whole_to_the_last_digit(projec
         assert set(own["segment"]) == {"all", "channel", "language"}
         sums = own[(own["kpi"] == "nps") & (own["period"] == SEPTEMBER.id)].groupby("segment")["n"].sum()
         assert sums["channel"] == sums["all"]
+    require_breakdowns_of_its_own_rows(project, report)
 
 
-def test_breakdowns_of_an_audience_are_those_of_its_own_rows(project, report, company):
+def require_breakdowns_of_its_own_rows(project, report) -> None:
     """A pack's figures, comparisons and tests of channels are those of a company that has this region only."""
-    company(14, 1500)
-    measure(project, report, SEPTEMBER)
     beside = estimates_of(project, report, "north").set_index(["kpi", "period", "segment", "level"])
     move(project, [SEPTEMBER.id], dict.fromkeys(["east", "south", "west", None]))
     for month in {path.parent.name for path in project.accepted("sample").glob("*/responses.parquet")}:
