@@ -489,6 +489,23 @@ def test_interval_of_retained_revenue_holds_the_truth(kpis, n, draws):
     Bounds().hold(figures["ci_low"], figures["ci_high"], 0.9)
 
 
+@pytest.mark.parametrize("draws", DRAWS)
+@pytest.mark.parametrize("growing", [0.0, 0.15, 0.4])
+def test_interval_of_net_revenue_holds_the_truth_from_its_warning_on(kpis, growing, draws):
+    """Student's t where some customers grow by much: 89 % on 30 of them, so that fewer than 300 are marked."""
+    kpi = kpis["net_revenue_retention"]
+
+    def grown(draws, random, n):
+        rows = renewals(draws, random, n)
+        more = np.where(random.random(len(rows)) < growing, random.exponential(0.3, len(rows)), 0)
+        return rows.assign(end_value=rows["kept_value"] * (1 + more))
+
+    n = kpi.minimum_base.warn
+    figures = by_sample(grown, kpi, draws, generator("grown", growing), n)
+    assert set(figures["method"]) == {"Taylor linearisation, t"}
+    Bounds().hold(figures["ci_low"], figures["ci_high"], 0.9 * (1 + 0.3 * growing))
+
+
 def costs(draws, random, n):
     """Draw samples of customers with one case and often more, of which some cost them all more; the mean is 10."""
     shape = (draws, n, 4)
