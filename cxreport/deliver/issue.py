@@ -13,7 +13,7 @@ from cxreport.measure.audiences import Audience
 from cxreport.periods import Period
 from cxreport.present.words import Words
 from cxreport.publish import archive, manifest
-from cxreport.publish.exports.executive import PAGE
+from cxreport.publish.exports.executive import PAGE, is_page
 
 ATTACHMENTS = {"report": archive.PRINT, "executive": archive.EXECUTIVE}
 _TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
@@ -123,7 +123,7 @@ class Issue:
         if len(names) != 1:
             raise RunError(
                 found=f"{len(names)} executed executive pages in the pack `{audience}`",
-                expected=f"one notebook named like `30_{PAGE}` among those that the report presents",
+                expected=f"one notebook whose name ends in `_{PAGE}` among those that the report presents",
                 do=f"list it under `present` in `reports/definitions/{self.report.id}.yml` and publish the issue again",
             )
         return self._read(names[0])
@@ -143,7 +143,7 @@ class Issue:
 
 def _is_executive(name: str, audience: str) -> bool:
     path = Path(name)
-    return path.parent.as_posix() == f"{audience}/{archive.NOTEBOOKS}" and path.stem.partition("_")[2] == PAGE
+    return path.parent.as_posix() == f"{audience}/{archive.NOTEBOOKS}" and is_page(path)
 
 
 def _parameters(notebook: bytes) -> tuple[str, str, str]:

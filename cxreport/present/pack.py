@@ -201,10 +201,10 @@ class Pack:
     def footnotes(self, page: str) -> list[str]:
         """Return what readers of a page are told of the data; plain text, not yet escaped.
 
-        A report has the pages that its notebooks are named after. What concerns none of them stands under the method,
-        or on the first page of a report without one.
+        A report has the pages that the names of its notebooks end in. What concerns none of them stands under the
+        method, or on the first page of a report without one.
         """
-        held = [name.partition("_")[2] for name in self.report.present]
+        held = [name.rpartition("_")[2] for name in self.report.present]
         home = "method" if "method" in held else held[0]
         return [
             self.words.text(footnote)

@@ -19,7 +19,7 @@ SMALL = {
     "mix_segments": [],
     "targets": {"nps": 30},
     "analyses": {},
-    "present": ["30_executive"],
+    "present": ["31_short_executive"],
 }
 PERIODS = {"weekly": "2026-W39", "quarterly": "2026-Q3", "yearly": "2025"}
 RUN = """

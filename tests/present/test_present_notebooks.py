@@ -6,7 +6,16 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["30_executive", "40_kpis", "50_segments", "60_journey", "70_voice", "80_loyalty", "90_method"]
+NAMES = [
+    "30_executive",
+    "31_short_executive",
+    "40_kpis",
+    "50_segments",
+    "60_journey",
+    "70_voice",
+    "80_loyalty",
+    "90_method",
+]
 
 
 def run(name, root, folder):

@@ -25,11 +25,12 @@ def tracked_files():
 
 
 def test_notebooks_are_there():
-    """The suite has its two prepare and eight present notebooks."""
+    """The suite has its two prepare and nine present notebooks."""
     assert [path.stem for path in NOTEBOOKS] == [
         "10_validate",
         "20_measure",
         "30_executive",
+        "31_short_executive",
         "40_kpis",
         "50_segments",
         "60_journey",

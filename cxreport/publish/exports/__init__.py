@@ -6,7 +6,7 @@ from pathlib import Path
 from cxreport.present.pack import Pack
 from cxreport.publish.archive.files import ESTIMATES, EXECUTIVE, SLIDES, WORKBOOK
 from cxreport.publish.exports.estimates import as_csv
-from cxreport.publish.exports.executive import PAGE, as_pdf
+from cxreport.publish.exports.executive import as_pdf, is_page
 from cxreport.publish.exports.slides import as_pptx
 from cxreport.publish.exports.summary import summarise
 from cxreport.publish.exports.workbook import as_xlsx
@@ -30,7 +30,7 @@ def write(
         The date that the files state, with a time zone.
     """
     for notebook in notebooks:
-        if notebook.stem.partition("_")[2] == PAGE:
+        if is_page(notebook):
             (folder / EXECUTIVE).write_bytes(as_pdf(pack, notebook, title=title, provenance=provenance, at=at))
     (folder / SLIDES).write_bytes(as_pptx(pack, title=title, provenance=provenance, at=at))
     (folder / WORKBOOK).write_bytes(as_xlsx(pack, title=title, provenance=provenance, at=at))

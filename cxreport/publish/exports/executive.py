@@ -8,7 +8,7 @@ from cxreport.present.pack import Pack
 from cxreport.publish import document
 from cxreport.publish.embedded import Embedded
 
-PAGE = "executive"  # what the notebook of the page is named after
+PAGE = "executive"  # how the names of its notebooks end
 
 
 def as_pdf(pack: Pack, notebook: Path, *, title: str, provenance: dict[str, str], at: datetime) -> bytes:
@@ -30,6 +30,11 @@ def as_pdf(pack: Pack, notebook: Path, *, title: str, provenance: dict[str, str]
         document.write(merged, source)
         Embedded().render(source, html=None, pdf=pdf, project=pack.project, timestamp=at)
         return pdf.read_bytes()
+
+
+def is_page(notebook: Path) -> bool:
+    """Whether a notebook makes the executive page: `30_executive`, or another one whose name ends like that."""
+    return notebook.stem.endswith(f"_{PAGE}")
 
 
 def subtitle(pack: Pack) -> str:
