@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from cxreport.config import Base
 from cxreport.measure.benchmarks import judge_benchmarks
 from cxreport.measure.control import LOCKED_AFTER, MINIMUM_BASELINE
 from cxreport.present import tables
@@ -179,17 +180,14 @@ def usual_ranges(pack: Pack) -> Markdown:
 
 def small_bases(pack: Pack) -> Markdown:
     """Return from which base on KPIs are shown, and from which they are shown without a mark."""
-    by_limits: dict[tuple[int, int], list[str]] = {}
-    for kpi in pack.kpis.values():
-        by_limits.setdefault((kpi.minimum_base.suppress, kpi.minimum_base.warn), []).append(kpi.short)
-    rows = [
-        [
-            pack.words("method.all_kpis") if len(by_limits) == 1 else escape_markdown(", ".join(names)),
-            pack.words.number(suppress),
-            pack.words.number(warn),
-        ]
-        for (suppress, warn), names in by_limits.items()
-    ]
+    limits = Counter((kpi.minimum_base.suppress, kpi.minimum_base.warn) for kpi in pack.kpis.values())
+    usual = limits.most_common(1)[0][0]
+    rows = []
+    for suppress, warn in limits:
+        names = [kpi.short for kpi in pack.kpis.values() if kpi.minimum_base == Base(suppress=suppress, warn=warn)]
+        told = pack.words("method.other_kpis" if len(limits) > 1 else "method.all_kpis")
+        named = told if (suppress, warn) == usual else escape_markdown(", ".join(names))
+        rows.append([named, pack.words.number(suppress), pack.words.number(warn)])
     return Markdown(pipe_table(_heads(pack, "kpi", "shown_from", "unmarked_from"), rows, "lrr"))
 
 

@@ -200,12 +200,13 @@ def test_usual_ranges_tell_how_they_are_fixed(monthly):
 
 
 def test_equal_limits_are_told_once(monthly):
-    """KPIs with the same limits share a row; one of its own limits has its own."""
-    assert rows_of(method.small_bases(monthly)) == [["All KPIs", "10", "30"]]
-    strict = monthly.kpis["enps"].model_copy(update={"minimum_base": Base(warn=50, suppress=20)})
-    rows = rows_of(method.small_bases(replace(monthly, kpis=monthly.kpis | {"enps": strict})))
-    assert rows[1] == ["eNPS", "20", "50"]
-    assert "eNPS" not in rows[0][0]
+    """KPIs with the usual limits share a row; those with limits of their own are named."""
+    assert rows_of(method.small_bases(monthly)) == [["All other KPIs", "10", "30"], ["NRR", "10", "300"]]
+    alike = {name: kpi.model_copy(update={"minimum_base": Base()}) for name, kpi in monthly.kpis.items()}
+    assert rows_of(method.small_bases(replace(monthly, kpis=alike))) == [["All KPIs", "10", "30"]]
+    strict = alike["enps"].model_copy(update={"minimum_base": Base(warn=50, suppress=20)})
+    rows = rows_of(method.small_bases(replace(monthly, kpis=alike | {"enps": strict})))
+    assert rows == [["All other KPIs", "10", "30"], ["eNPS", "20", "50"]]
 
 
 def test_kpis_stand_under_their_area(monthly, passengers):
