@@ -119,13 +119,10 @@ def ingest(
         _look(project, folder)
         return
     here, _, dataset = _load(project, report)
-    from cxreport import sources
-    from cxreport.publish.run import provide_sample
+    from cxreport.publish import run as publishing
 
     with _progress() as tell, reserved(here.output, tell):
-        provide_sample(here, dataset, tell)
-        tell("Reading the delivered files")
-        rows = sources.ingest(here, dataset)
+        rows = publishing.ingest(here, dataset, tell)
     for table, count in sorted(rows.items()):
         typer.echo(f"{table:<12} {count:>10,} rows")
 

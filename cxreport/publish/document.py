@@ -14,7 +14,9 @@ from typing import Any
 import nbformat
 import yaml
 
+from cxreport.config import Report
 from cxreport.errors import RunError, listed, nearest
+from cxreport.periods import Period
 from cxreport.present.markup import escape_markdown
 from cxreport.present.words import Words
 
@@ -65,6 +67,11 @@ class _Part:
         elif self.cell.cell_type == "code":
             yield from (str(self.options[key]) for key in ("fig-cap", "tbl-cap") if key in self.options)
             yield from (text for kind, text in shown(self.cell) if kind == MARKDOWN)
+
+
+def subtitle(words: Words, report: Report, period: Period) -> str:
+    """Return what stands below the title of a report: whose it is, and of which period."""
+    return words("document.subtitle", organisation=report.organisation, period=words.period(period))
 
 
 def merge(

@@ -118,12 +118,12 @@ class _Pack:
         audience: str = EVERYBODY,
     ) -> None:
         """Merge executed notebooks into one document and render it to files of the pack; no PDF if none is named."""
-        report, period = self.issue.plan.report, words.period(self.issue.period)
+        report = self.issue.plan.report
         merged = document.merge(
             [self.folder / audience / archive.NOTEBOOKS / notebook.path.name for notebook in chosen],
             words=words,
             title=title,
-            subtitle=words("document.subtitle", organisation=report.organisation, period=period),
+            subtitle=document.subtitle(words, report, self.issue.period),
             author=report.organisation,
             provenance=provenance,
         )
@@ -293,9 +293,7 @@ class _Press:
 
     def read(self) -> None:
         """Read the delivered files, once for all periods."""
-        provide_sample(self.project, self.plan.dataset, self.tell)
-        self.tell("Reading the delivered files")
-        sources.ingest(self.project, self.plan.dataset)
+        ingest(self.project, self.plan.dataset, self.tell)
 
     def is_published(self, period: Period) -> bool:
         return (self.project.published(self.plan.report.id, period) / manifest.NAME).is_file()
@@ -335,6 +333,13 @@ class _Press:
             archive.write_site(project)
         published = project.published(plan.report.id, period)
         return Published(html=published / archive.HTML, pdf=published / archive.PDF)
+
+
+def ingest(project: Project, dataset: Dataset, tell: Tell) -> dict[str, int]:
+    """Read the delivered files, which of the sample company are written first; returns rows by table."""
+    provide_sample(project, dataset, tell)
+    tell("Reading the delivered files")
+    return sources.ingest(project, dataset)
 
 
 def provide_sample(project: Project, dataset: Dataset, tell: Tell) -> None:

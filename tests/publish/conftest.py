@@ -1,6 +1,9 @@
 """Executed notebooks written by hand that use the whole notebook language, rendered once a session."""
 
 import itertools
+import shutil
+import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -283,3 +286,19 @@ def exported(small, small_pack, tmp_path_factory) -> Path:
         at=STAMP,
     )
     return folder
+
+
+@pytest.fixture
+def converted(tmp_path) -> Callable[[Path, str], Path]:
+    """Return a function that has LibreOffice open a file and write it in a format; skips where there is none."""
+    program = shutil.which("soffice")
+    if program is None:
+        pytest.skip("no LibreOffice here: nothing else opens what was made")
+
+    def convert(path: Path, form: str) -> Path:
+        profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
+        command = [program, profile, "--headless", "--convert-to", form, "--outdir", tmp_path, path]
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
+        return tmp_path / f"{path.stem}.{form}"
+
+    return convert

@@ -20,7 +20,7 @@ def as_pdf(pack: Pack, notebook: Path, *, title: str, provenance: dict[str, str]
         [notebook],
         words=pack.words,
         title=title,
-        subtitle=subtitle(pack),
+        subtitle=document.subtitle(pack.words, pack.report, pack.period),
         author=pack.report.organisation,
         provenance=provenance,
         one_page=True,
@@ -35,9 +35,3 @@ def as_pdf(pack: Pack, notebook: Path, *, title: str, provenance: dict[str, str]
 def is_page(notebook: Path) -> bool:
     """Whether a notebook makes the executive page: `30_executive`, or another one whose name ends like that."""
     return notebook.stem.endswith(f"_{PAGE}")
-
-
-def subtitle(pack: Pack) -> str:
-    """Return what stands below the title of a report: whose it is, and of which period."""
-    words = pack.words
-    return words("document.subtitle", organisation=pack.report.organisation, period=words.period(pack.period))

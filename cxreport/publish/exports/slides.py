@@ -17,9 +17,9 @@ from cxreport.present.analyses import Rows, label, shown
 from cxreport.present.cards import Card
 from cxreport.present.markup import Markdown, Picture
 from cxreport.present.pack import Figure, Pack, ShownKpi
+from cxreport.publish import document
 from cxreport.publish.exports import prose
 from cxreport.publish.exports.deck import ACCENT, LINE, MUTED, PALE, WARNING, Deck, Drawn
-from cxreport.publish.exports.executive import subtitle
 from cxreport.publish.exports.prose import Paragraph
 
 _CARDS_BESIDE = 3
@@ -50,7 +50,8 @@ def as_pptx(pack: Pack, *, title: str, provenance: dict[str, str], at: datetime)
     """
     words = pack.words
     deck = Deck(pack.project, words)
-    deck.open(title, subtitle(pack), " ".join(f"{term}: {text}." for term, text in provenance.items()))
+    below = document.subtitle(pack.words, pack.report, pack.period)
+    deck.open(title, below, " ".join(f"{term}: {text}." for term, text in provenance.items()))
     asked, leading = pack.report.analyses, pack.total(pack.leading.id)
     _headline(deck, pack)
     _trend(deck, pack)
