@@ -64,7 +64,7 @@ lock: .venv/.ready ## resolve the dependencies anew (needs uv on the PATH), then
 
 clean: ## remove everything that can be made again, except published reports
 	@rm -rf .venv .venv-lab .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
-	@rm -rf data/staged data/accepted data/rejected data/measured data/failed data/sample/*/ reports/output/.building-*
+	@rm -rf data/staged data/accepted data/rejected data/measured data/failed data/cache data/sample/*/ reports/output/.building-*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.ready: requirements/run.lock pyproject.toml

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cxreport.config import Dataset, Project, Report
     from cxreport.periods import Period
     from cxreport.publish.run import Outcome
+    from cxreport.publish.standing import Standing
 
 app = typer.Typer(
     name="cxreport",
@@ -191,21 +192,32 @@ def run(
         list[str] | None,
         typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="For the notebooks that declare it; repeatable."),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, metavar="NUMBER", help="Processes side by side; by default one a core."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Make everything anew, also what has not changed.")] = False,
 ) -> None:
     """Publish an issue, or with --since many: every step, then HTML and PDF in reports/output/."""
     started = datetime.now(UTC)
     texts = _parameters(parameter or [])
     here, definition, dataset = _load(project, report)
     from cxreport.periods import Period
-    from cxreport.publish import run as publishing
+    from cxreport.publish.standing import Standing
 
     wanted = Period.parse(period) if period else None
+    taken = _as_of(dataset, as_of)
     if again and not since:
         raise UsageError(
             found="--again without --since",
             expected="--again with --since; a single period is always published anew",
             do="leave --again out, or name the first period with --since",
         )
+    if not since and _stands(Standing(here, definition, dataset, renderer, texts, force), wanted, taken):
+        return
+    from cxreport.publish import run as publishing
+    from cxreport.publish.workers import processors
+
     if since:
         with _progress() as tell:
             outcomes = publishing.backfill(
@@ -214,11 +226,13 @@ def run(
                 Period.parse(since),
                 wanted,
                 again=again,
-                as_of=_as_of(dataset, as_of),
+                as_of=taken,
                 renderer=renderer,
                 clock=lambda: datetime.now(UTC),
                 tell=tell,
                 parameters=texts,
+                jobs=jobs or processors(),
+                force=force,
             )
         _sum_up(outcomes)
         return
@@ -228,11 +242,13 @@ def run(
                 here,
                 definition,
                 wanted,
-                as_of=_as_of(dataset, as_of),
+                as_of=taken,
                 renderer=renderer,
                 started=started,
                 tell=tell,
                 parameters=texts,
+                jobs=jobs or processors(),
+                force=force,
             )
     except KeyboardInterrupt:
         typer.echo("Stopped. Nothing was published; the last issue is unchanged.", err=True)
@@ -317,6 +333,19 @@ def write_archive(project: ProjectOption = None) -> None:
         tell("Writing the archive")
         page = archive.write_site(here)
     typer.echo(_shown(page))
+
+
+def _stands(standing: "Standing", period: "Period | None", as_of: date) -> bool:
+    """Say so where the issue that would be made is there already."""
+    from cxreport.periods import Period
+
+    issue = standing.find(period, as_of)
+    if issue is None or standing.failed(Period.parse(issue.name)).exists():
+        return False
+    typer.echo(f"Nothing has changed since the issue for {issue.name} was made; --force makes it anew", err=True)
+    for name in ("report.html", "report.pdf"):
+        typer.echo(_shown(issue / "all" / name))
+    return True
 
 
 def _sum_up(outcomes: "list[Outcome]") -> None:

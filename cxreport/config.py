@@ -4,6 +4,7 @@ Every definition rejects unknown keys and names the nearest known one. Problems 
 together as one `DefinitionError`.
 """
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ from cxreport.periods import Period, PeriodKind
 
 ROOT_VARIABLE = "CXREPORT_ROOT"
 ESTIMATES_FILE = "estimates.parquet"
+FEEDS_FILE = "feeds.json"  # beside staged tables: what was delivered
+VERDICT_FILE = "verdict.json"  # beside accepted rows
+RECORD_FILE = "run.json"  # of an issue: what it was made from and with
+MAPPINGS = "mappings"  # the folder of mappings, beside datasets
+HASH_KEY = "CXREPORT_HASH_KEY"  # environment variable with the company's secret for keyed hashes
 AUDIENCE_FILE = "audience.json"
 EVERYBODY = "all"  # the folder of the pack that is no audience's
 
@@ -139,6 +145,11 @@ class Project:
         return self.root / "data" / "delivered" / report / f"{period.id}.jsonl"
 
     @property
+    def cache(self) -> Path:
+        """Folder of the results of finished steps."""
+        return self.root / "data" / "cache"
+
+    @property
     def failed(self) -> Path:
         """Folder of what runs left that published nothing, as `<report>/<period>/`."""
         return self.root / "data" / "failed"
@@ -151,11 +162,25 @@ class Project:
         """Return the descriptions (`AUDIENCE_FILE`) of audiences of these issues; their estimates lie beside them."""
         return self._dated(report, before, f"*/{AUDIENCE_FILE}")
 
+    def issued_beside(self, dataset: str, period: Period) -> list[Path]:
+        """Return the estimates of published issues on a dataset by other kinds of period, by path."""
+        files = sorted(self.output.glob(f"[!.]*/[!.]*/{EVERYBODY}/{ESTIMATES_FILE}"))
+        return [
+            file
+            for file in files
+            if _is_of(file.parents[1], dataset) and Period.parse(file.parents[1].name).kind != period.kind
+        ]
+
     def _dated(self, report: str, before: Period, pattern: str) -> list[Path]:
         """Return files of earlier issues, oldest first, and those of one issue by name."""
         dated = {file: Period.parse(file.parents[1].name) for file in (self.output / report).glob(f"*/{pattern}")}
         earlier = (file for file, period in dated.items() if period.kind == before.kind and period < before)
         return sorted(earlier, key=lambda file: (dated[file], file))
+
+
+def _is_of(issue: Path, dataset: str) -> bool:
+    record = issue / RECORD_FILE
+    return record.is_file() and json.loads(record.read_text(encoding="utf-8")).get("dataset") == dataset
 
 
 # What KPIs read: canonical tables with derived columns, and facts derived from several (`schema.FACTS`).
@@ -607,6 +632,7 @@ class Report(Definition):
     prepare: list[str] = Field(default=["10_validate", "20_measure"], min_length=1)  # the first one validates
     present: list[str]
     audiences: Audiences | None = None  # beside the pack for everybody
+    partial: bool = False  # whether a pack is published without the pages that failed, which its title then says
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     headline_weight: float = Field(default=0.5, ge=0, lt=1)  # part of the report's error kept for the headline totals
     contact: str

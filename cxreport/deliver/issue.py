@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxreport.config import AUDIENCE_FILE, EVERYBODY, Project, Report
+from cxreport.config import AUDIENCE_FILE, EVERYBODY, RECORD_FILE, Project, Report
 from cxreport.errors import RunError, listed
 from cxreport.measure.audiences import Audience
 from cxreport.periods import Period
 from cxreport.present.words import Words
-from cxreport.publish import archive, manifest
+from cxreport.publish import archive
 from cxreport.publish.exports.executive import PAGE, is_page
 
 ATTACHMENTS = {"report": archive.PRINT, "executive": archive.EXECUTIVE}
@@ -135,7 +135,7 @@ class Issue:
         if self.outputs.get(name) != hashlib.sha256(content).hexdigest():
             raise RunError(
                 found=f"the file `{name}` of {self.period}, which is not the one that was published",
-                expected=f"the file whose hash stands in `{manifest.NAME}`",
+                expected=f"the file whose hash stands in `{RECORD_FILE}`",
                 do="find out who changed it, and publish the issue again",
             )
         return content

@@ -7,7 +7,7 @@ from typing import cast
 
 import narwhals as nw
 
-from cxreport.config import Dataset, FactName, Project, Report, load_yaml
+from cxreport.config import MAPPINGS, Dataset, FactName, Project, Report, load_yaml
 from cxreport.engine import Engine, Frame, collect, in_memory
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
 from cxreport.measure import facts
@@ -16,7 +16,6 @@ from cxreport.periods import Period, PeriodKind, kept_by
 from cxreport.schema import INSTANT, TABLES, TableName
 from cxreport.sources.mapping import Battery
 from cxreport.sources.registry import find_adapter
-from cxreport.sources.staging import MAPPINGS
 
 _IN_MEMORY = 1_000_000  # facts of so many rows are held by pandas: each KPI would have the engine read them again
 # Where a row came from matters to the validator only.

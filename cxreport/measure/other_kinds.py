@@ -5,13 +5,12 @@ within it: months, quarters and years, and whole weeks of a month. What follows 
 looked at, nor what audiences are told.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from cxreport.config import ESTIMATES_FILE, EVERYBODY, FactName, Kpi, Project
+from cxreport.config import FactName, Kpi, Project
 from cxreport.engine import read_table
 from cxreport.measure.disclosure import COMPLEMENTARY, SHOWN
 from cxreport.periods import Period
@@ -19,18 +18,6 @@ from cxreport.periods import Period
 # Facts whose rows belong to one period, so that bases add up over time.
 _ADD_UP: set[FactName] = {"answers", "invitations", "tickets", "orders", "mentions", "employees", "sessions"}
 _GROUP = ["kpi", "question", "segment", "level"]
-_RECORD = "run.json"  # of an issue
-
-
-def issued_beside(project: Project, dataset: str, period: Period) -> list[Path]:
-    """Return the estimates of published issues on a dataset by other kinds of period, by path."""
-    files = sorted(project.output.glob(f"[!.]*/[!.]*/{EVERYBODY}/{ESTIMATES_FILE}"))
-    return [file for file in files if _is_of(file.parents[1], dataset) and _period_of(file).kind != period.kind]
-
-
-def _is_of(issue: Path, dataset: str) -> bool:
-    record = issue / _RECORD
-    return record.is_file() and json.loads(record.read_text(encoding="utf-8")).get("dataset") == dataset
 
 
 def _period_of(file: Path) -> Period:
@@ -40,7 +27,7 @@ def _period_of(file: Path) -> Period:
 def read_beside(project: Project, dataset: str, period: Period) -> pd.DataFrame:
     """Read what these issues show: `kpi`, `question`, `segment`, `level`, `period` and `n`, newest issues first."""
     columns = [*_GROUP, "period", "n"]
-    files = sorted(issued_beside(project, dataset, period), key=_period_of, reverse=True)
+    files = sorted(project.issued_beside(dataset, period), key=_period_of, reverse=True)
     issues = [read_table(file) for file in files]
     shown = [issue.loc[issue["suppressed"] == SHOWN, columns].fillna({"question": ""}) for issue in issues]
     if not shown:

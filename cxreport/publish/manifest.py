@@ -1,6 +1,5 @@
 """`run.json`: everything an issue was made from and with, so that it can be made again."""
 
-import hashlib
 import json
 import platform
 import subprocess
@@ -12,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import cxreport
-from cxreport.config import AUDIENCE_FILE, ESTIMATES_FILE, Dataset, Project, Report, load_kpis
-from cxreport.measure.other_kinds import issued_beside
+from cxreport.config import AUDIENCE_FILE, FEEDS_FILE, RECORD_FILE, Dataset, Project, Report
 from cxreport.periods import Period
-from cxreport.sources.staging import FEEDS_FILE, MAPPINGS
-
-NAME = "run.json"
+from cxreport.publish import inputs
+from cxreport.publish.cache import digest_of, digests
 
 _PACKAGES = (
     *("babel", "duckdb", "great-expectations", "ipykernel", "matplotlib", "narwhals", "nbclient", "numpy", "pandas"),
@@ -40,27 +37,13 @@ class Inputs:
     @property
     def fingerprint(self) -> str:
         """One short text that changes when any input does."""
-        return hashlib.sha256(json.dumps([self.feeds, self.definitions], sort_keys=True).encode()).hexdigest()[:16]
+        return digest_of([self.feeds, self.definitions])[:16]
 
 
 def read_inputs(project: Project, report: Report, dataset: Dataset, period: Period) -> Inputs:
     """Hash what an issue is made from, and take over the hashes that ingest recorded for the delivered files."""
-    told = project.issued_to_audiences(report.id, period)
-    definitions = [
-        *_definitions(project, report, dataset),
-        *project.issued(report.id, period),
-        *issued_beside(project, dataset.id, period),
-        *(file for audience in told for file in (audience, audience.with_name(ESTIMATES_FILE))),
-    ]
-    return Inputs(
-        feeds=_feeds(project.staged(dataset.id) / FEEDS_FILE),
-        definitions=hashes(definitions, project.root),
-    )
-
-
-def hashes(paths: Iterable[Path], root: Path) -> dict[str, str]:
-    """Return path (relative to the root, with slashes) to SHA-256, sorted by path."""
-    return {path.relative_to(root).as_posix(): _sha256(path) for path in sorted(paths) if path.is_file()}
+    files = [*inputs.definitions(project, report, dataset), *inputs.issued(project, report, dataset, period)]
+    return Inputs(feeds=_feeds(project.staged(dataset.id) / FEEDS_FILE), definitions=digests(files, project.root))
 
 
 def write(
@@ -72,12 +55,16 @@ def write(
     as_of: date,
     decision: str,
     parameters: Mapping[str, Mapping[str, Any]],
-    inputs: Inputs,
+    made_from: Inputs,
+    packs: Mapping[str, str],
     renderer: tuple[str, Mapping[str, str]],
     started: datetime,
     finished: datetime,
 ) -> None:
-    """Write `run.json` into a pack, the only published file that tells when the run happened."""
+    """Write `run.json` into a pack, the only published file that tells when the run happened.
+
+    `packs` holds the fingerprint of what each pack was made from, by audience.
+    """
     content = {
         "report": report.id,
         "title": report.title,
@@ -90,9 +77,14 @@ def write(
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
         "parameters": parameters,
-        "inputs": {"feeds": inputs.feeds, "definitions": inputs.definitions, "fingerprint": inputs.fingerprint},
-        "measured": hashes(_measured(project, report, period), project.root),
-        "outputs": hashes(pack.rglob("*"), pack),
+        "inputs": {
+            "feeds": made_from.feeds,
+            "definitions": made_from.definitions,
+            "fingerprint": made_from.fingerprint,
+        },
+        "packs": packs,
+        "measured": digests(_measured(project, report, period), project.root),
+        "outputs": digests(pack.rglob("*"), pack),
         "software": {
             "cxreport": cxreport.__version__,
             "git_commit": _git_commit(project.root),
@@ -102,7 +94,7 @@ def write(
         },
     }
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    (pack / NAME).write_text(text, encoding="utf-8")
+    (pack / RECORD_FILE).write_text(text, encoding="utf-8")
 
 
 def _measured(project: Project, report: Report, period: Period) -> Iterable[Path]:
@@ -112,30 +104,9 @@ def _measured(project: Project, report: Report, period: Period) -> Iterable[Path
         yield from part.glob("*.parquet")
 
 
-def _definitions(project: Project, report: Report, dataset: Dataset) -> Iterable[Path]:
-    yield project.definitions / f"{report.id}.yml"
-    yield project.datasets / f"{dataset.id}.yml"
-    yield from (project.datasets / MAPPINGS / feed.mapping for feed in dataset.feeds if feed.mapping)
-    kpis = load_kpis(project, report.kpis).values()
-    yield from (project.kpis / f"{name}.yml" for kpi in kpis for name in (kpi.id, kpi.based_on) if name)
-    yield from (project.notebooks / f"{name}.ipynb" for name in report.prepare + report.present)
-    if report.audiences and report.audiences.groups:
-        yield project.root / report.audiences.groups
-    yield from (project.segments, project.benchmarks, project.engine, project.root / "reports" / "_quarto.yml")
-    yield project.wording / f"{report.language}.yml"
-    yield from project.theme.rglob("*")
-    yield from (path for path in project.expectations.rglob("*") if "uncommitted" not in path.parts)
-    yield project.root / "requirements" / "run.lock"
-
-
 def _feeds(recorded: Path) -> dict[str, str]:
     feeds = json.loads(recorded.read_text(encoding="utf-8"))
     return {f"{feed}/{file['name']}": file["sha256"] for feed, about in feeds.items() for file in about["files"]}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _git_commit(root: Path) -> str | None:

@@ -1,13 +1,12 @@
 """One run: check everything, ingest, execute the notebooks, render, and publish the pack in one step."""
 
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import Self
 
 import cxreport
 from cxreport import sources
@@ -15,6 +14,7 @@ from cxreport.config import (
     AUDIENCE_FILE,
     ESTIMATES_FILE,
     EVERYBODY,
+    RECORD_FILE,
     Dataset,
     Project,
     Report,
@@ -24,11 +24,16 @@ from cxreport.config import (
     load_site,
 )
 from cxreport.errors import CxError, DefinitionError, GateError, UsageError, listed
-from cxreport.measure.audiences import Audience, check_audiences, read_audiences
+from cxreport.measure.audiences import check_audiences, read_audiences
 from cxreport.periods import Period, kept_by
 from cxreport.present.words import ENGLISH, Words
-from cxreport.publish import archive, atomic, document, manifest, notebooks, render
+from cxreport.publish import archive, atomic, inputs, manifest, notebooks, render
+from cxreport.publish.cache import digest_of, digests
+from cxreport.publish.making import Maker, Step, as_error, execution, fingerprint, make_packs, page_inputs, press
 from cxreport.publish.notebooks import Notebook, Value
+from cxreport.publish.orders import Order
+from cxreport.publish.standing import Standing
+from cxreport.publish.workers import Workers, workers
 from cxreport.validate import read_verdict, require_publishable
 from cxreport.validate.verdict import Verdict
 
@@ -45,11 +50,17 @@ class Published:
     html: Path
     pdf: Path
 
+    @classmethod
+    def of(cls, issue: Path) -> Self:
+        """Return those of the issue in a folder."""
+        return cls(html=issue / archive.HTML, pdf=issue / archive.PDF)
+
 
 @dataclass(frozen=True)
 class _Plan:
     """What a run will do, checked before anything is written."""
 
+    project: Project
     report: Report
     words: Words
     dataset: Dataset
@@ -65,6 +76,22 @@ class _Issue:
     plan: _Plan
     period: Period
     as_of: date
+
+    def order(self, folder: Path, renderer: str) -> Order:
+        """Return what is the same in all orders of the issue that is built in a folder, as one for everybody."""
+        plan = self.plan
+        return Order(
+            project=plan.project,
+            report=plan.report,
+            dataset=plan.dataset,
+            period=self.period,
+            as_of=self.as_of,
+            language=plan.report.language,
+            title="",
+            audience=EVERYBODY,
+            renderer=renderer,
+            folder=folder / EVERYBODY,
+        )
 
     @property
     def parameters(self) -> dict[str, dict[str, Value]]:
@@ -82,81 +109,6 @@ class _Issue:
         }
 
 
-@dataclass(frozen=True)
-class _Pack:
-    """An issue that is being built in a folder."""
-
-    project: Project
-    issue: _Issue
-    folder: Path
-    renderer: render.Renderer
-    tell: Tell
-
-    def execute(self, chosen: Sequence[Notebook], processes: int = 1, audience: str = "") -> None:
-        """Execute notebooks for everybody or an audience, up to `processes` at a time."""
-        named = ", ".join(notebook.name for notebook in chosen)
-        self.tell(f"Executing {named} for {audience}" if audience else f"Executing {named}")
-        told = {"audience": audience} if audience else {}
-        notebooks.execute(
-            self.project,
-            chosen,
-            self.folder / (audience or EVERYBODY) / archive.NOTEBOOKS,
-            {name: values | told for name, values in self.issue.parameters.items()},
-            as_of=self.issue.as_of,
-            processes=processes,
-        )
-
-    def render(
-        self,
-        chosen: Iterable[Notebook],
-        words: Words,
-        title: str,
-        provenance: dict[str, str],
-        *,
-        html: str,
-        pdf: str = "",
-        audience: str = EVERYBODY,
-    ) -> None:
-        """Merge executed notebooks into one document and render it to files of the pack; no PDF if none is named."""
-        report = self.issue.plan.report
-        merged = document.merge(
-            [self.folder / audience / archive.NOTEBOOKS / notebook.path.name for notebook in chosen],
-            words=words,
-            title=title,
-            subtitle=document.subtitle(words, report, self.issue.period),
-            author=report.organisation,
-            provenance=provenance,
-        )
-        with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
-            source = Path(scratch) / "report.ipynb"
-            document.write(merged, source)
-            self.renderer.render(
-                source,
-                html=self.folder / html,
-                pdf=self.folder / pdf if pdf else None,
-                project=self.project,
-                timestamp=notebooks.epoch(self.issue.as_of),
-            )
-
-    def export(self, chosen: Iterable[Notebook], title: str, provenance: dict[str, str], audience: str) -> None:
-        """Write slides, workbook, estimates and executive page beside a report; none where nothing was measured."""
-        folder = self.folder / audience
-        if not (folder / ESTIMATES_FILE).is_file():
-            return
-        from cxreport.present.pack import open_pack  # here: other commands need neither figures nor charts
-        from cxreport.publish import exports
-
-        told = "" if audience == EVERYBODY else audience
-        exports.write(
-            open_pack(self.issue.plan.report.id, self.issue.period.id, str(self.project.root), told),
-            folder,
-            [folder / archive.NOTEBOOKS / notebook.path.name for notebook in chosen],
-            title=title,
-            provenance=provenance,
-            at=notebooks.epoch(self.issue.as_of),
-        )
-
-
 def run(
     project: Project,
     report: Report,
@@ -167,6 +119,8 @@ def run(
     started: datetime,
     tell: Tell,
     parameters: Mapping[str, str] | None = None,
+    jobs: int = 1,
+    force: bool = False,
 ) -> Published:
     """Publish one issue of a report.
 
@@ -184,6 +138,10 @@ def run(
         Receives one line per step.
     parameters
         Further parameters as text, given to the present notebooks that declare them.
+    jobs
+        How many processes work side by side.
+    force
+        Whether everything is made anew, also what would come out the same.
 
     Raises
     ------
@@ -197,11 +155,14 @@ def run(
     if period:
         _require_kind(report, period)
     wanted = period or Period.containing(as_of, report.period_kind).previous
-    with _started(project, report, renderer, parameters or {}, tell) as press:
+    with _started(project, report, renderer, parameters or {}, tell, jobs=jobs, force=force) as press:
         with _noted(project, report, wanted, as_of):
             press.read()
             chosen = choose_period(project, report, press.plan.dataset, period, as_of)
-        return press.publish(chosen, as_of, started)
+        published = press.publish(chosen, as_of, started)
+        if period is None:
+            press.standing.note_newest(chosen, as_of)
+        return published
 
 
 @dataclass(frozen=True)
@@ -225,6 +186,8 @@ def backfill(
     clock: Callable[[], datetime],
     tell: Tell,
     parameters: Mapping[str, str] | None = None,
+    jobs: int = 1,
+    force: bool = False,
 ) -> list[Outcome]:
     """Publish one issue for every period from one to another, oldest first, so that each sees the earlier ones.
 
@@ -246,7 +209,7 @@ def backfill(
     if until:
         _require_kind(report, until)
     first, last = (Period.containing(day, report.period_kind) for day in (since.start, as_of))
-    with _started(project, report, renderer, parameters or {}, tell) as press:
+    with _started(project, report, renderer, parameters or {}, tell, jobs=jobs, force=force) as press:
         with _noted(project, report, until or last.previous, as_of):
             press.read()
             ends = [choose_period(project, report, press.plan.dataset, period, as_of) for period in (first, until)]
@@ -273,13 +236,21 @@ def _between(first: Period, last: Period) -> Iterator[Period]:
 
 @contextmanager
 def _started(
-    project: Project, report: Report, renderer: str, parameters: Mapping[str, str], tell: Tell
+    project: Project,
+    report: Report,
+    renderer: str,
+    parameters: Mapping[str, str],
+    tell: Tell,
+    *,
+    jobs: int,
+    force: bool,
 ) -> Iterator["_Press"]:
     """Check everything before anything is written, and keep other runs away."""
     engine = render.choose(renderer)
-    press = _Press(project, _plan(project, report, parameters), engine, tell)
-    with atomic.disk_errors(project.root), atomic.reserved(project.output, tell):
-        yield press
+    plan = _plan(project, report, parameters)
+    standing = Standing(project, report, plan.dataset, renderer, parameters, force)
+    with atomic.disk_errors(project.root), atomic.reserved(project.output, tell), workers(jobs) as hands:
+        yield _Press(project, plan, engine, tell, hands, standing)
 
 
 @dataclass(frozen=True)
@@ -290,31 +261,51 @@ class _Press:
     plan: _Plan
     engine: render.Renderer
     tell: Tell
+    hands: Workers
+    standing: Standing
 
     def read(self) -> None:
-        """Read the delivered files, once for all periods."""
-        ingest(self.project, self.plan.dataset, self.tell)
+        """Read the delivered files, once for all periods, unless what was read of them is still there."""
+        dataset = self.plan.dataset
+        cache = self.standing.cache("ingest")
+        provide_sample(self.project, dataset, self.tell)
+        made_from = self.standing.delivered
+        if cache.reasons(dataset.id, made_from):
+            cache.forget(dataset.id)
+            ingest(self.project, dataset, self.tell)
+            cache.keep(dataset.id, made_from, placed=inputs.staged(self.project, dataset))
 
     def is_published(self, period: Period) -> bool:
-        return (self.project.published(self.plan.report.id, period) / manifest.NAME).is_file()
+        return (self.project.published(self.plan.report.id, period) / RECORD_FILE).is_file()
+
+    def _forgive(self, period: Period) -> None:
+        """Drop what runs left that failed after the issue was made, with what the archive says of them."""
+        if (failed := self.standing.failed(period)).is_dir():
+            shutil.rmtree(failed)
+            archive.write_site(self.project)
 
     def publish(self, period: Period, as_of: date, started: datetime) -> Published:
-        """Build the issue of a period aside, and put it in its place."""
+        """Build the issue of a period aside, and put it in its place; leave it alone where nothing has changed."""
         project, plan = self.project, self.plan
+        if found := self.standing.find(period, as_of):
+            self.tell(f"Nothing has changed since the issue for {period} was made")
+            self._forgive(period)
+            return Published.of(found)
         issue = _Issue(plan, period, as_of)
-        kept = project.failed / plan.report.id / period.id
+        kept = self.standing.failed(period)
+        maker = Maker(self.standing.cache(plan.report.id, period.id), self.hands, self.standing.software, self.tell)
         with (
             atomic.disk_errors(project.root),
             _noted(project, plan.report, period, as_of),
             atomic.building(project.output, plan.report.id, period.id) as folder,
             _evidence(folder, kept),
         ):
-            pack = _Pack(project, issue, folder, self.engine, self.tell)
-            inputs = manifest.read_inputs(project, plan.report, plan.dataset, period)
-            verdict = _validate(pack, inputs, kept)
-            _execute(pack)
-            self.tell(f"Rendering HTML and PDF with {self.engine.name}")
-            _render(pack, _provenance(issue, verdict, inputs, plan.words))
+            made_from = manifest.read_inputs(project, plan.report, plan.dataset, period)
+            draft = issue.order(folder, self.engine.name)
+            verdict = _validate(maker, issue, draft, kept)
+            _measure(maker, issue, draft)
+            orders = _orders(issue, draft, verdict)
+            left_out = _make(maker, issue, orders, _aside(kept))
             manifest.write(
                 folder,
                 project=project,
@@ -323,16 +314,18 @@ class _Press:
                 as_of=as_of,
                 decision=verdict.decision,
                 parameters=issue.parameters,
-                inputs=inputs,
+                made_from=made_from,
+                packs={order.audience: order.fingerprint for order in orders},
                 renderer=(self.engine.name, self.engine.versions()),
                 started=started,
                 finished=datetime.now(started.tzinfo),
             )
         # The issue is in place by now, and the message must not say otherwise.
         with atomic.disk_errors(project.root, outcome="the new issue itself is published"):
+            if not left_out:  # the next run tries them again
+                self.standing.note(period, as_of)
             archive.write_site(project)
-        published = project.published(plan.report.id, period)
-        return Published(html=published / archive.HTML, pdf=published / archive.PDF)
+        return Published.of(project.published(plan.report.id, period))
 
 
 def ingest(project: Project, dataset: Dataset, tell: Tell) -> dict[str, int]:
@@ -414,80 +407,117 @@ def _plan(project: Project, report: Report, texts: Mapping[str, str]) -> _Plan:
             expected="only parameters that the run does not set itself",
             do="use --project, --report, --period or --as-of",
         )
-    return _Plan(report, words, dataset, prepare, present, notebooks.share_out(present, texts))
+    return _Plan(project, report, words, dataset, prepare, present, notebooks.share_out(present, texts))
 
 
-def _validate(pack: _Pack, inputs: manifest.Inputs, kept: Path) -> Verdict:
+def _validate(maker: Maker, issue: _Issue, draft: Order, kept: Path) -> Verdict:
     """Execute the first prepare notebook, which validates, and render its page; returns the verdict on the data.
 
     Raises `GateError`, naming the page, which a failing run leaves in `kept`, when the verdict is to stop.
     """
-    first = pack.issue.plan.prepare[:1]
-    pack.execute(first)
-    verdict = read_verdict(pack.project, pack.issue.plan.dataset.id, pack.issue.period)
-    words = Words.open(pack.project, ENGLISH)  # the checks speak English, to those who deliver the data
-    pack.render(
-        first,
-        words,
-        words("document.quality"),
-        _provenance(pack.issue, verdict, inputs, words),
-        html=archive.QUALITY,
+    project, dataset, first = draft.project, draft.dataset, issue.plan.prepare[0]
+    files = [*inputs.dataset_files(project, dataset), *inputs.expectations(project)]
+    made_from = digests(files, project.root) | {
+        "staged rows": digest_of(digests(inputs.staged(project, dataset), project.root)),
+        "as of": issue.as_of.isoformat(),
+    }
+    maker.do(
+        replace(
+            execution(draft, first, issue.parameters[first.name], made_from),
+            placed=lambda: inputs.validated(project, dataset, issue.period),
+        )
     )
+    verdict = read_verdict(project, dataset.id, issue.period)
+    words = Words.open(project, ENGLISH)  # the checks speak English, to those who deliver the data
+    told = _provenance(issue, verdict, fingerprint(made_from), words)
+    page = replace(draft, language=ENGLISH, title=words("document.quality"), provenance=told)
+    maker.do(press(page, [first.name], Path(archive.QUALITY).name))
     try:
         return require_publishable(verdict)
     except GateError as stop:
-        page = (kept / Path(archive.QUALITY).name).relative_to(pack.project.root).as_posix()
-        do = f"open {page}, which tells what arrived, what was rejected and why; {stop.do}"
+        where = (kept / Path(archive.QUALITY).name).relative_to(project.root).as_posix()
+        do = f"open {where}, which tells what arrived, what was rejected and why; {stop.do}"
         raise GateError(found=stop.found, expected=stop.expected, do=do) from None
 
 
-def _execute(pack: _Pack) -> None:
-    """Execute the notebooks that follow the verdict: those that prepare in turn, those that present side by side.
+def _measure(maker: Maker, issue: _Issue, draft: Order) -> None:
+    """Execute the prepare notebooks that follow the verdict in turn; each follows from what the one before wrote."""
+    project, report, dataset, period = draft.project, draft.report, draft.dataset, draft.period
+    earlier = f"{draft.audience}/{issue.plan.prepare[0].name}"
+    files = [
+        *inputs.page_definitions(project, report, dataset),
+        *inputs.all_kpis(project),
+        *inputs.groups(project, report),
+        *inputs.issued(project, report, dataset, period),
+        project.engine,
+    ]
+    for notebook in issue.plan.prepare[1:]:
+        step = execution(
+            draft,
+            notebook,
+            issue.parameters[notebook.name],
+            digests(files, project.root) | {f"files of {earlier}": maker.cache.placed(earlier)},
+        )
+        maker.do(replace(step, placed=lambda: inputs.all_measured(project, report, period)))
+        earlier = step.name
 
-    What was measured goes beside them: later issues look there for what has been published, so that nothing is given
-    away between issues.
+
+def _orders(issue: _Issue, draft: Order, verdict: Verdict) -> list[Order]:
+    """Return the packs to make: everybody's, and that of each audience, which its title names."""
+    plan, words = issue.plan, issue.plan.words
+    title = words.text(plan.report.title)
+    titles = {EVERYBODY: title} | {
+        each.id: words("document.audience", title=title, audience=words.text(each.title))
+        for each in read_audiences(draft.project, plan.report.id, issue.period)
+    }
+    orders = []
+    for audience, named in titles.items():
+        order = replace(draft, folder=draft.folder.parent / audience, audience=audience, title=named)
+        mark = fingerprint([step.inputs for step in _pages(issue, order)])
+        orders.append(replace(order, fingerprint=mark, provenance=_provenance(issue, verdict, mark, words)))
+    return orders
+
+
+def _pages(issue: _Issue, order: Order) -> Iterator[Step]:
+    """Yield the execution of each page of a pack."""
+    made_from = page_inputs(order)
+    told = {"audience": order.told} if order.told else {}
+    for notebook in issue.plan.present:
+        yield execution(order, notebook, issue.parameters[notebook.name] | told, made_from)
+
+
+def _make(maker: Maker, issue: _Issue, orders: Sequence[Order], aside: Path) -> bool:
+    """Make all packs, with what was measured for each; returns whether pages are left out, whose copies go aside.
+
+    What was measured is where later issues look for what has been published, so that nothing is given away between
+    issues.
+
+    Raises what stopped a page, or `RunError` for several, where the report does not allow packs without them.
     """
-    for notebook in pack.issue.plan.prepare[1:]:
-        pack.execute([notebook])
-    for audience in ("", *(each.id for each in _audiences(pack))):
-        pack.execute(pack.issue.plan.present, processes=_processors(), audience=audience)
-        measured = pack.project.measured(pack.issue.plan.report.id, pack.issue.period, audience)
+    for order in orders:
+        order.folder.mkdir(exist_ok=True)
+        measured = order.project.measured(order.report.id, order.period, order.told)
         for name in (ESTIMATES_FILE, AUDIENCE_FILE):
             if (measured / name).is_file():
-                shutil.copyfile(measured / name, pack.folder / (audience or EVERYBODY) / name)
+                shutil.copyfile(measured / name, order.folder / name)
+    failures = make_packs(maker, [(order, list(_pages(issue, order))) for order in orders])
+    if failures and not all((order.folder / archive.PAGE).is_file() for order in orders):
+        raise as_error(failures)
+    for failure in failures:
+        place = aside if failure.audience == EVERYBODY else aside / failure.audience
+        place.mkdir(parents=True, exist_ok=True)
+        (orders[0].folder.parent / failure.notebook).replace(place / Path(failure.notebook).name)
+    return bool(failures)
 
 
-def _audiences(pack: _Pack) -> list[Audience]:
-    return read_audiences(pack.project, pack.issue.plan.report.id, pack.issue.period)
-
-
-def _render(pack: _Pack, provenance: dict[str, str]) -> None:
-    """Render the pack for everybody and that of each audience, which its title names, and write what stands beside."""
-    plan = pack.issue.plan
-    title = plan.words.text(plan.report.title)
-    titles = {EVERYBODY: title} | {
-        each.id: plan.words("document.audience", title=title, audience=plan.words.text(each.title))
-        for each in _audiences(pack)
-    }
-    for audience, named in titles.items():
-        html, pdf = f"{audience}/{archive.PAGE}", f"{audience}/{archive.PRINT}"
-        pack.render(plan.present, plan.words, named, provenance, html=html, pdf=pdf, audience=audience)
-        pack.export(plan.present, named, provenance, audience)
-
-
-def _processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _provenance(issue: _Issue, verdict: Verdict, inputs: manifest.Inputs, words: Words) -> dict[str, str]:
+def _provenance(issue: _Issue, verdict: Verdict, mark: str, words: Words) -> dict[str, str]:
     """Return what the foot of the document says of its making; nothing in it depends on the clock."""
     report, dataset = issue.plan.report, issue.plan.dataset
     facts = {
         "report": words("document.report", id=report.id, period=issue.period),
         "data": words("document.data", data=words.text(dataset.title), day=issue.as_of.isoformat()),
         "verdict": words(f"document.decision.{verdict.decision.replace(' ', '_')}"),
-        "inputs": inputs.fingerprint,
+        "inputs": mark,
         "made_with": f"cxreport {cxreport.__version__}",
         "contact": words.text(report.contact),
     }
@@ -510,7 +540,11 @@ def _noted(project: Project, report: Report, period: Period, as_of: date) -> Ite
 
 @contextmanager
 def _evidence(folder: Path, kept: Path) -> Iterator[None]:
-    """Keep what a failed run executed, with the traceback, and its data-quality page, until a run succeeds."""
+    """Keep what a failed run executed, with the traceback, and its data-quality page, until a run succeeds.
+
+    Of a run that succeeds without some pages their notebooks are kept, which lie aside.
+    """
+    shutil.rmtree(_aside(kept), ignore_errors=True)
     try:
         yield
     except BaseException:
@@ -523,3 +557,9 @@ def _evidence(folder: Path, kept: Path) -> Iterator[None]:
                 shutil.copy(folder / archive.QUALITY, kept)
         raise
     shutil.rmtree(kept, ignore_errors=True)
+    if _aside(kept).is_dir():
+        _aside(kept).rename(kept)
+
+
+def _aside(kept: Path) -> Path:
+    return kept.with_name(f".{kept.name}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxreport.config import Project
+from cxreport.config import MAPPINGS, Project
 from cxreport.errors import UsageError, listed
 from cxreport.sources import privacy
 from cxreport.sources.adapter import Adapter
@@ -17,7 +17,6 @@ from cxreport.sources.formats.glimpse import Recognised
 from cxreport.sources.formats.records import Records
 from cxreport.sources.mapping import FileForm, Mapping
 from cxreport.sources.registry import find_adapter, try_all
-from cxreport.sources.staging import MAPPINGS
 
 _ANY_FILE = "mapped"  # reads what no other adapter knows
 

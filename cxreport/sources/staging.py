@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cxreport import config, engine
-from cxreport.config import Dataset, Feed, Project
+from cxreport.config import FEEDS_FILE, HASH_KEY, MAPPINGS, Dataset, Feed, Project
 from cxreport.errors import DefinitionError, GateError, listed
 from cxreport.schema import TABLES, TEXT, Table, TableName
 from cxreport.sources import privacy
@@ -27,10 +27,7 @@ from cxreport.sources.tables import Context
 from cxreport.sources.threads import in_order
 from cxreport.sources.values import mapped, repeated, rows_with
 
-FEEDS_FILE = "feeds.json"
 CONFLICTS_FILE = "conflicts.parquet"
-MAPPINGS = "mappings"
-HASH_KEY = "CXREPORT_HASH_KEY"  # environment variable with the company's secret for keyed hashes
 _KEY_MARK = "hash_key"  # in feeds.json: tells that keys differ, and not what they are
 _FREE_TEXT = frozenset({"comment", "text"})
 _OWN_WORDS = frozenset({"source", "typing_fault", "question", "metric", "scale_good", "missing_reason"})

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import get_args
 
-from cxreport.config import Project
+from cxreport.config import VERDICT_FILE, Project
 from cxreport.errors import UsageError
 from cxreport.periods import Period
 from cxreport.schema import TableName
 from cxreport.validate.verdict import (
     NOUNS,
-    VERDICT_FILE,
     Decision,
     MissingCount,
     Page,

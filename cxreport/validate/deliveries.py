@@ -15,9 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cxreport.config import Dataset, Project
+from cxreport.config import FEEDS_FILE, Dataset, Project
 from cxreport.schema import TABLES, TEXT, TableName
-from cxreport.sources.staging import FEEDS_FILE
 from cxreport.validate.history import MONTHS
 from cxreport.validate.profiles import PLACE
 from cxreport.validate.rows import Calendar, Flags, Judged

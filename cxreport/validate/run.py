@@ -13,7 +13,7 @@ from typing import Literal, Self
 import pandas as pd
 import pyarrow as pa
 
-from cxreport.config import Dataset, Project
+from cxreport.config import VERDICT_FILE, Dataset, Project
 from cxreport.engine import read_table, write_arrow
 from cxreport.errors import RunError, UsageError
 from cxreport.periods import Period
@@ -26,7 +26,6 @@ from cxreport.validate.gates import judge_feeds, uncompared
 from cxreport.validate.rows import Calendar, Flags, Judged, judge, number_of
 from cxreport.validate.suites import Positions, Rule, Suites
 from cxreport.validate.verdict import (
-    VERDICT_FILE,
     Decision,
     GateOutcome,
     MissingCount,

@@ -14,7 +14,6 @@ from cxreport.schema import TableName
 Severity = Literal["critical", "warning", "info"]
 Decision = Literal["publish", "publish with footnotes", "stop"]
 Page = Literal["executive", "kpis", "segments", "journey", "voice", "loyalty", "actions", "method"]
-VERDICT_FILE = "verdict.json"
 NOUNS: dict[TableName, tuple[str, str]] = {
     "customers": ("customer record", "customer records"),
     "subscriptions": ("subscription record", "subscription records"),

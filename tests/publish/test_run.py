@@ -126,7 +126,7 @@ def renderer(monkeypatch):
 def publish(project, renderer):  # noqa: ARG001 - the renderer is put in place
     """Return a function that runs the report."""
 
-    def publish(period="2026-09", tell=lambda _: None, parameters=None):
+    def publish(period="2026-09", tell=lambda _: None, parameters=None, force=False):
         return publishing.run(
             project,
             load_report(project, "monthly"),
@@ -136,6 +136,7 @@ def publish(project, renderer):  # noqa: ARG001 - the renderer is put in place
             started=STARTED,
             tell=tell,
             parameters=parameters,
+            force=force,
         )
 
     return publish
@@ -182,17 +183,14 @@ def test_period_defaults_to_the_last_complete_one(project, publish):
     assert [path.name for path in (project.output / "monthly").iterdir() if path.is_dir()] == ["2026-09"]
 
 
+FIRST = ["Reading the delivered files", "10_validate", "data-quality", "20_measure"]
+
+
 def test_every_step_is_told_in_order(publish):
     """A reader of the progress sees the steps as they begin."""
     told = []
     publish(tell=told.append)
-    assert told == [
-        "Reading the delivered files",
-        "Executing 10_validate",
-        "Executing 20_measure",
-        "Executing 30_page",
-        "Rendering HTML and PDF with fake",
-    ]
+    assert told == [*FIRST, "30_page", "report", "exports"]
 
 
 def test_record_tells_inputs_outputs_and_parameters(project, publish):
@@ -215,7 +213,7 @@ def test_record_tells_inputs_outputs_and_parameters(project, publish):
 def test_page_does_not_depend_on_the_clock(project, publish):
     """Two runs of the same inputs give the same page, with the provenance but without the time."""
     first = publish().html.read_bytes()
-    assert publish().html.read_bytes() == first
+    assert publish(force=True).html.read_bytes() == first
     assert b"2026-10-02" in first
     assert STARTED.date().isoformat().encode() not in first
     assert str(project.root).encode() not in first
@@ -299,7 +297,7 @@ def test_failing_renderer_leaves_the_earlier_issue(project, publish, renderer, e
     ):
         renderer.raises = failure
         with pytest.raises(seen):
-            publish()
+            publish(force=True)
         assert packs(project) == earlier, failure
         assert not list(project.output.glob(".building*"))
 
@@ -440,6 +438,136 @@ def test_pages_of_audiences_must_take_the_audience(regional, publish):
     write_notebook(regional.notebooks / "30_page.ipynb", STANDARD)
     with pytest.raises(DefinitionError, match="notebook `30_page` declares no parameter `audience`"):
         publish()
+
+
+# --- what is not made again ---
+
+
+@pytest.fixture
+def steps(publish):
+    """Return a function that runs the report and returns the steps that were done."""
+
+    def steps(**settings):
+        told = []
+        publish(tell=told.append, **settings)
+        return told
+
+    return steps
+
+
+def test_run_without_changes_leaves_the_issue_as_it_is(project, steps):
+    """Nothing is done, and not a byte of the archive changes, not even the time of the run."""
+    steps()
+    earlier = contents(project.output)
+    assert steps() == ["Nothing has changed since the issue for 2026-09 was made"]
+    assert contents(project.output) == earlier
+
+
+@pytest.mark.parametrize(
+    ("path", "done"),
+    [
+        ("notebooks/30_page.ipynb", ["30_page", "report", "exports"]),
+        ("notebooks/20_measure.ipynb", ["20_measure", "report", "exports"]),
+        ("reports/theme/report.css", ["data-quality", "report", "exports"]),
+        ("reports/definitions/monthly.yml", ["20_measure", "30_page", "report", "exports"]),
+        ("reports/kpis/nps.yml", ["20_measure", "30_page", "report", "exports"]),
+        ("reports/datasets/small.yml", [*FIRST, "30_page", "report", "exports"]),
+        ("expectations/suites/responses.json", ["10_validate", "data-quality", "20_measure", "30_page"]),
+    ],
+)
+def test_only_what_a_change_concerns_is_made_again(project, steps, path, done):
+    """A changed page, look, definition or rule leads to the steps that follow from it, and to no others."""
+    changed = project.root / path
+    changed.parent.mkdir(parents=True, exist_ok=True)
+    if not changed.exists():
+        changed.write_text("{}")
+    steps()
+    changed.write_text(changed.read_text() + " \n")
+    again = steps()
+    assert [step for step in again if step in done] == [step for step in done if step in again]
+    assert set(again) <= {*done, "report", "exports"}
+    assert again[0] == done[0]
+
+
+def test_changed_file_of_an_issue_is_made_again(project, publish, steps):
+    """A file that somebody changed or deleted is what it was after the next run; the rest is taken over."""
+    published = publish()
+    before = {name: content for name, content in packs(project).items() if not name.endswith("run.json")}
+    published.pdf.unlink()
+    published.html.write_text("changed by hand")
+    assert steps() == ["report"]
+    assert {name: content for name, content in packs(project).items() if not name.endswith("run.json")} == before
+
+
+def test_run_can_be_forced(steps):
+    """With `force` every step is done again."""
+    first = steps()
+    assert steps(force=True) == first
+
+
+def test_changed_figures_of_an_audience_redo_its_pack_only(regional, steps):
+    """What the others show does not change, so their pages and files are taken over."""
+    fail_for(regional, "nobody")
+    steps()
+    measure = regional.notebooks / "20_measure.ipynb"
+    measure.write_text(measure.read_text().replace("audience.encode()", "(audience * 2).encode()"))
+    only = measure.read_text().replace("(audience * 2)", "(audience * (1 + (audience == 'east')))")
+    measure.write_text(only)
+    pages = ["30_page for east", "report for east", "exports for east"]
+    assert steps() == ["20_measure", *pages]
+
+
+def test_what_a_failed_run_finished_is_taken_over(regional, steps):
+    """After a failing page is mended only that page and what follows from it is made."""
+    fail_for(regional, "x")
+    with pytest.raises(RunError):
+        steps()
+    page = regional.notebooks / "30_page.ipynb"
+    page.write_text(page.read_text().replace('fails = \\"x\\"', 'fails = \\"nobody\\"'))
+    assert set(steps()) >= {"30_page for x", "report for x"}
+    fail_for(regional, "")
+    with pytest.raises(RunError):
+        steps(parameters={"fails": "east"})
+    assert set(steps(parameters={"fails": "nobody"})) >= {"30_page for east"}
+
+
+def test_every_page_that_fails_is_told(regional, publish):
+    """All failing pages are named with their cell and cause, and their executed notebooks are kept."""
+    parameters = f'{STANDARD}audience = ""'
+    write_notebook(regional.notebooks / "30_page.ipynb", parameters, "assert audience in ('', 'x')")
+    with pytest.raises(RunError, match=r"cell 3 raised AssertionError, for `east`, `north`"):
+        publish()
+    cells = ["assert audience != 'east'", "1 / (audience != 'north')"]
+    write_notebook(regional.notebooks / "30_page.ipynb", parameters, *cells)
+    told = r"2 pages .*30_page for east: .*cell 3 raised Assert.*; 30_page for north: .*cell 4 raised ZeroDivision"
+    with pytest.raises(RunError, match=told):
+        publish()
+    evidence = regional.root / "data/failed/monthly/2026-09"
+    assert all((evidence / audience / "30_page.ipynb").is_file() for audience in ("east", "north"))
+
+
+@pytest.mark.parametrize("failing", ["31_more", "30_page"])
+def test_pack_without_a_page_is_published_where_the_report_allows_it(project, publish, failing):
+    """Its title and its foot say so; nothing is published without the first page."""
+    definition = project.definitions / "monthly.yml"
+    definition.write_text(REPORT.replace("[30_page]", "[30_page, 31_more]") + "partial: true\n")
+    for name in ("30_page", "31_more"):
+        write_notebook(project.notebooks / f"{name}.ipynb", STANDARD, "1/0" if name == failing else "1")
+    if failing == "30_page":
+        with pytest.raises(RunError, match="ZeroDivisionError"):
+            publish()
+        assert not packs(project)
+        return
+    page = publish().html.read_text()
+    assert "Customer experience &#40;incomplete&#41;" in page
+    assert "Missing from this report\n:   31&#95;more" in page
+    pack = project.published("monthly", MONTHS[2])
+    assert set(json.loads((pack / "run.json").read_text())["outputs"]) == set(contents(pack)) - {"run.json"}
+    assert "31_more" not in "".join(contents(pack))
+    assert "ZeroDivisionError" in (project.root / "data/failed/monthly/2026-09/31_more.ipynb").read_text()
+    write_notebook(project.notebooks / "31_more.ipynb", STANDARD, "1")
+    assert "incomplete" not in publish().html.read_text()
+    assert not (project.root / "data/failed/monthly/2026-09").exists()
 
 
 # --- periods ---

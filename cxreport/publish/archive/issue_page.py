@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+from cxreport.config import RECORD_FILE
 from cxreport.present.markup import escape_html
 from cxreport.present.words import Words
-from cxreport.publish import manifest
 from cxreport.publish.archive import files, making
 from cxreport.publish.archive.frame import Frame, language, link, path, phrase
 from cxreport.publish.archive.issues import Edition, Issue
@@ -241,7 +241,7 @@ def _made(series: Series, issue: Issue) -> str:
     if before:
         key = "archive.made.differs" if said else "archive.made.same"
         lead = f"<p>{phrase(words, key, period=words.period(before.period))}</p>"
-    record = link(path(issue.period.id, manifest.NAME), words("archive.file.record"))
+    record = link(path(issue.period.id, RECORD_FILE), words("archive.file.record"))
     return f"""<section class="card">
 <h2>{phrase(words, "archive.made.title")}</h2>
 {lead}{f"<ul>{lines}</ul>" if lines else ""}

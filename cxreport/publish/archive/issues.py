@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from cxreport.config import AUDIENCE_FILE, EVERYBODY, Project, Report
+from cxreport.config import AUDIENCE_FILE, EVERYBODY, RECORD_FILE, Project, Report
 from cxreport.errors import GateError, UsageError, listed
 from cxreport.periods import Period
 from cxreport.present.words import ENGLISH
-from cxreport.publish import manifest, summary
+from cxreport.publish import summary
 from cxreport.publish.archive.files import HTML, PDF
 from cxreport.publish.summary import Summary, readable
 
@@ -62,7 +62,7 @@ class Issue:
     def read(cls, folder: Path) -> Self | None:
         """Read `<report>/<period>/`; None when the folder is no complete issue of that report and period."""
         try:
-            record: dict[str, Any] = json.loads((folder / manifest.NAME).read_text(encoding="utf-8"))
+            record: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
             period = Period.parse(folder.name)
             told = {name: readable(record[name]) for name in ("title", "organisation", "as_of", "decision")}
             is_whole = record["period"] == folder.name and record["report"] == folder.parent.name

@@ -1,0 +1,65 @@
+"""The work of making an issue, piece by piece: each function runs in any process and leaves its result in files.
+
+Whoever works in another process imports this module there, with all that it needs.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cxreport.config import ESTIMATES_FILE
+from cxreport.present.pack import open_pack
+from cxreport.present.words import Words
+from cxreport.publish import archive, document, exports, notebooks, render
+from cxreport.publish.notebooks import Notebook, Value
+from cxreport.publish.orders import Order
+
+
+def execute(order: Order, notebook: Notebook, values: Mapping[str, Value]) -> None:
+    """Execute a notebook into the pack's folder of notebooks; raises what `notebooks.execute` raises."""
+    folder = order.folder / archive.NOTEBOOKS
+    notebooks.execute(order.project, [notebook], folder, {notebook.name: values}, as_of=order.as_of)
+
+
+def press(order: Order, names: Sequence[str], html: str, pdf: str) -> None:
+    """Merge executed notebooks into one document and render it to files of the pack; no PDF if none is named.
+
+    Raises `RunError` for what the language of documents does not know, and when a tool fails.
+    """
+    words = Words.open(order.project, order.language)
+    merged = document.merge(
+        _executed(order, names),
+        words=words,
+        title=order.title,
+        subtitle=document.subtitle(words, order.report, order.period),
+        author=order.report.organisation,
+        provenance=order.provenance,
+    )
+    with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
+        source = Path(scratch) / "report.ipynb"
+        document.write(merged, source)
+        render.choose(order.renderer).render(
+            source,
+            html=order.folder / html,
+            pdf=order.folder / pdf if pdf else None,
+            project=order.project,
+            timestamp=notebooks.epoch(order.as_of),
+        )
+
+
+def export(order: Order, names: Sequence[str]) -> None:
+    """Write slides, workbook, estimates and executive page beside a report; none where nothing was measured."""
+    if not (order.folder / ESTIMATES_FILE).is_file():
+        return
+    exports.write(
+        open_pack(order.report.id, order.period.id, str(order.project.root), order.told),
+        order.folder,
+        _executed(order, names),
+        title=order.title,
+        provenance=order.provenance,
+        at=notebooks.epoch(order.as_of),
+    )
+
+
+def _executed(order: Order, names: Sequence[str]) -> list[Path]:
+    return [order.folder / archive.NOTEBOOKS / f"{name}.ipynb" for name in names]
