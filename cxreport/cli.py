@@ -258,6 +258,24 @@ def run(
 
 
 @app.command()
+def why(
+    page: Annotated[str, typer.Argument(help="A notebook such as 40_kpis, `report` for the files, or `exports`.")],
+    project: ProjectOption = None,
+    report: ReportOption = "monthly",
+    period: Annotated[str, typer.Option(metavar="PERIOD", help="By default that of the newest issue.")] = "",
+    audience: Annotated[str, typer.Option(metavar="ID", help="By default everybody.")] = "",
+) -> None:
+    """Say why the last run made a page anew, or did not."""
+    from cxreport.publish import archive, making
+    from cxreport.publish.cache import Cache
+
+    here, _, _ = _load(project, report)
+    issue = archive.find_issue(here.output, report, period)
+    cache = Cache(here.cache / report / issue.period.id, here.root)
+    typer.echo(making.explained(cache, page, audience))
+
+
+@app.command()
 def deliver(
     *,
     project: ProjectOption = None,

@@ -27,6 +27,7 @@ RECORD_FILE = "run.json"  # of an issue: what it was made from and with
 MAPPINGS = "mappings"  # the folder of mappings, beside datasets
 HASH_KEY = "CXREPORT_HASH_KEY"  # environment variable with the company's secret for keyed hashes
 AUDIENCE_FILE = "audience.json"
+WHOLE_FILE = "whole.parquet"  # beside an audience's estimates: everybody's totals of the reported period
 EVERYBODY = "all"  # the folder of the pack that is no audience's
 
 
@@ -614,6 +615,13 @@ class Audiences(Definition):
         return self
 
 
+class Limits(Definition):
+    """What each notebook of a report may take: minutes, and MiB of memory of its own; none is set for memory."""
+
+    minutes: float = Field(default=30, gt=0)
+    memory_mb: int | None = Field(default=None, ge=256)
+
+
 class Report(Definition):
     """One periodic report, in one file of `reports/definitions/`; the file stem is its id."""
 
@@ -632,6 +640,8 @@ class Report(Definition):
     prepare: list[str] = Field(default=["10_validate", "20_measure"], min_length=1)  # the first one validates
     present: list[str]
     audiences: Audiences | None = None  # beside the pack for everybody
+    reads: list[str] = []  # further files that its pages read, as patterns from the project's root
+    limits: Limits = Limits()
     partial: bool = False  # whether a pack is published without the pages that failed, which its title then says
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     headline_weight: float = Field(default=0.5, ge=0, lt=1)  # part of the report's error kept for the headline totals

@@ -204,14 +204,16 @@ def read_audiences(project: Project, report: str, period: Period) -> list[Audien
 
 def read_audience(project: Project, report: str, period: Period, audience_id: str) -> Audience:
     """Return one of these audiences; raises `UsageError` that names the nearest for any other."""
-    known = {audience.id: audience for audience in read_audiences(project, report, period)}
-    if audience_id not in known:
-        raise UsageError(
-            found=f"audience `{audience_id[:60]}`{nearest(audience_id, known)}",
-            expected=f"one of {listed(known)}" if known else f"none: `{report}` was measured for everybody only",
-            do="name one of these, or measure the period with `audiences` in the report's definition",
-        )
-    return known[audience_id]
+    file = project.measured(report, period, audience_id) / AUDIENCE_FILE
+    # Pages of an audience may not look at the others'; and an id is no path.
+    if audience_id == _slug(audience_id) and file.is_file():
+        return Audience.read(file)
+    known = [audience.id for audience in read_audiences(project, report, period)]
+    raise UsageError(
+        found=f"audience `{audience_id[:60]}`{nearest(audience_id, known)}",
+        expected=f"one of {listed(known)}" if known else f"none: `{report}` was measured for everybody only",
+        do="name one of these, or measure the period with `audiences` in the report's definition",
+    )
 
 
 # --- what is measured of them --------------------------------------------------------------------

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from cxreport.config import (
     AUDIENCE_FILE,
     ESTIMATES_FILE,
+    WHOLE_FILE,
     Dataset,
     FactName,
     Kpi,
@@ -101,8 +102,13 @@ def _measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
         figures = _Figures(raw, suppress(raw, kpis, _margins(facts, kpis, segments, audiences)))
         ranks = rank_audiences(figures.protected, audiences, kpis, scope)
         remove_audiences(project, report.id, period)
+        everybody = pd.DataFrame()
         for reader in (_Reader(None, scope, kpis, measured), *_readers(audiences, scope, kpis, crossings)):
             estimates = _written(reader, figures, ranks, project)
+            if reader.audience:
+                _write_whole(everybody, reader, project)
+            else:
+                everybody = estimates
             own = reader.scope.report
             kept = {name: segments[name] for name in own.segments}
             make_analyses(
@@ -187,6 +193,15 @@ def _written(reader: _Reader, figures: _Figures, ranks: pd.DataFrame, project: P
     if reader.audience:
         reader.audience.write(folder / AUDIENCE_FILE)
     return estimates
+
+
+def _write_whole(estimates: pd.DataFrame, reader: _Reader, project: Project) -> None:
+    """Write what a pack shows of everybody beside an audience, so that it needs no other pack's files."""
+    period = reader.scope.period
+    is_shown = (estimates["segment"] == TOTAL) & (estimates["period"] == period.id) & estimates["question"].isna()
+    rows = estimates[is_shown & estimates["kpi"].isin(list(reader.kpis))]
+    folder = project.measured(reader.scope.report.id, period, reader.folder)
+    write_table(rows, folder / WHOLE_FILE, ESTIMATES, ESTIMATES_KEY)
 
 
 def read_estimates(project: Project, report: str, period: Period) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from cxreport.periods import Period, last_periods
 from cxreport.present import charts, tables
-from cxreport.present.analyses import Rows, pains
+from cxreport.present.analyses import Rows, label, pains
 from cxreport.present.markup import Markdown, Picture, Pictures, escape_markdown, one_line, pipe_table
 from cxreport.present.pack import Pack, ShownKpi
 from cxreport.present.theme import ACCENT, INK, MUTED, SMALL, WARNING, blank, picture, themed
@@ -20,7 +20,6 @@ _WORKED = ("improved", "worsened")
 _MOST_PANELS, _BESIDE = 6, 2
 _PANEL, _FRAME = 1.45, 0.5  # inches
 _PANEL_LETTERS = 24
-_MOST_OPEN = 5
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,12 @@ def timeline(pack: Pack) -> Picture | Markdown:
 
 
 def for_executive(pack: Pack, limit: int = 3) -> Markdown:
-    """Return a line for each of the actions that say most: what worked or did harm, what was judged, what is new."""
+    """Return a line for each of the actions that say most: what worked or did harm, what was judged, what is new.
+
+    Nothing where the report's definition leaves actions out.
+    """
+    if pack.report.analyses.actions is None:
+        return Markdown("")
     found = _telling(pack)
     if not found:
         return Markdown(pack.words("actions.none"))
@@ -131,13 +135,10 @@ def for_executive(pack: Pack, limit: int = 3) -> Markdown:
 
 
 def still_open(pack: Pack) -> Markdown:
-    """Name the touchpoints that fall short, worst first, and that no action concerns."""
+    """Say what `open_table` lists, or why there is nothing to list."""
     if "pain_points" not in pack.analyses:
         return Markdown(pack.words("actions.open.unknown"))
-    names = [escape_markdown(finding.touchpoint) for finding in _open(pack)]
-    if not names:
-        return Markdown(pack.words("actions.open.none"))
-    return Markdown(pack.words("actions.open.nothing", names=pack.words.joined(names[:_MOST_OPEN])))
+    return Markdown(pack.words(f"actions.open.{'nothing' if _open(pack) else 'none'}"))
 
 
 def under_way(pack: Pack, touchpoint: str) -> str:
@@ -151,11 +152,15 @@ def under_way(pack: Pack, touchpoint: str) -> str:
 
 
 def open_table(pack: Pack) -> Markdown:
-    """Return the touchpoints of `still_open` with their score and what the whole would gain; empty without any."""
+    """Return the touchpoints that fall short and that no action concerns: score, and gain of the whole.
+
+    Worst first; empty without any.
+    """
     found = _open(pack)
     if not found:
         return Markdown("")
-    head = [pack.words(f"actions.open.{name}") for name in ("head", "score", "gain")]
+    score = escape_markdown(pack.kpis[found[0].kpi].short)
+    head = [pack.words("actions.open.head"), score, pack.words("actions.open.gain")]
     return Markdown(pipe_table(head, [_finding(pack, finding) for finding in found], "lrr"))
 
 
@@ -298,7 +303,7 @@ def _open(pack: Pack) -> Rows:
 def _finding(pack: Pack, finding: Any) -> list[str]:
     kpi = pack.kpis[finding.kpi]
     gain = tables.size_text(finding.impact, kpi)
-    return [escape_markdown(finding.touchpoint), tables.value_text(finding.value, kpi), gain]
+    return [escape_markdown(label(pack, "touchpoint", finding.touchpoint)), tables.value_text(finding.value, kpi), gain]
 
 
 # --- the chart -----------------------------------------------------------------------------------
@@ -321,7 +326,7 @@ def _picture(pack: Pack, judged: Sequence[Action]) -> Picture:
         return picture(
             canvas,
             alt=words("actions.chart.alt", title=title, panels=" ".join(_told(pack, action) for action in judged)),
-            caption=words("actions.chart.caption", source=escape_markdown(pack.dataset.title)),
+            caption=words("actions.chart.caption", source=escape_markdown(pack.words.text(pack.dataset.title))),
             data=_data(pack, judged),
         )
 

@@ -68,6 +68,11 @@ def missing(pack: Pack, analysis: str, subject: str) -> Markdown:
     return Markdown(pack.words(f"analyses.{outcome}", subject=pack.words(subject), note=note))
 
 
+def missing_if_asked(pack: Pack, analysis: str, subject: str) -> Markdown:
+    """Return `missing`, and nothing where the report's definition leaves the analysis out, so that its section goes."""
+    return missing(pack, analysis, subject) if getattr(pack.report.analyses, analysis) else Markdown("")
+
+
 def label(pack: Pack, column: str, level: str) -> str:
     """Return what readers see for a value of a column, by the segment on it if there is one; plain text, one line."""
     segment = next((name for name, each in pack.segments.items() if each.column == column), None)

@@ -88,16 +88,18 @@ def trend(pack: Pack, kpi: ShownKpi, events: Sequence[Event] = ()) -> Picture | 
 
 def trends(pack: Pack) -> Pictures | Markdown:
     """Return the periods of all KPIs, each area in as many pictures as it needs."""
-    pages = [
-        (area, shown[first : first + size])
-        for area, kpis in pack.areas.items()
-        if (shown := [kpi for kpi in kpis if _has_line(pack, kpi)])
-        if (size := ceil(len(shown) / ceil(len(shown) / _MOST_TRENDS)))  # pages of an area are about equally full
-        for first in range(0, len(shown), size)
-    ]
+    pages = []
+    for area, kpis in pack.areas.items():
+        shown = [kpi for kpi in kpis if _has_line(pack, kpi)]
+        parts = ceil(len(shown) / _MOST_TRENDS)
+        size = ceil(len(shown) / parts) if parts else 0  # the pictures of an area are about equally full
+        title = _by_period(pack, one_line(area) or pack.words("charts.trends.all"))
+        for part in range(parts):
+            numbered = pack.words("charts.trends.part", title=title, part=part + 1, parts=parts)
+            pages.append((numbered if parts > 1 else title, shown[part * size : (part + 1) * size]))
     if not pages:
         return Markdown(pack.words("charts.no_trend"))
-    return Pictures(tuple(_trends_of(pack, area, shown) for area, shown in pages))
+    return Pictures(tuple(_trends_of(pack, title, kpis) for title, kpis in pages))
 
 
 def segments(pack: Pack, kpi: ShownKpi) -> Pictures | Markdown:
@@ -182,10 +184,9 @@ def mix(pack: Pack) -> Picture | Markdown:
 # --- one picture of several ------------------------------------------------------------------------
 
 
-def _trends_of(pack: Pack, area: str, kpis: Sequence[ShownKpi]) -> Picture:
+def _trends_of(pack: Pack, title: str, kpis: Sequence[ShownKpi]) -> Picture:
     words = pack.words
     lines = (len(kpis) + 1) // 2
-    title = _by_period(pack, one_line(area) or words("charts.trends.all"))
     with themed():
         canvas = blank(1.45 * lines + 0.45, title=wrapped(title))
         grid = list(canvas.subplots(lines, 2, squeeze=False).flat)
@@ -211,7 +212,8 @@ def _segments_of(pack: Pack, kpi: ShownKpi, total: Figure, names: Sequence[str])
     words = pack.words
     rows: list[tuple[str, Figure | None]] = []
     for name in names:
-        rows.append((one_line(pack.segments[name].title), None))
+        if len(names) > 1:  # the title names a single one
+            rows.append((one_line(pack.segments[name].title), None))
         rows += [(_labelled(pack, level), level) for level in _ranked(pack, kpi, name)]
     subject = one_line(words.joined([pack.segment_name(name) for name in names]))
     title = words("charts.by.group", subject=kpi.short, segment=subject)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cxreport.present import tables
-from cxreport.present.analyses import missing, rows, share_range
+from cxreport.present.analyses import missing, missing_if_asked, rows, share_range
 from cxreport.present.markup import Markdown, escape_markdown, pipe_table
 from cxreport.present.pack import Pack
 
@@ -14,7 +14,7 @@ def said(pack: Pack) -> Markdown:
     """Return which question goes with the score most, and which of them to mend first."""
     found = _found(pack)
     if not found:
-        return missing(pack, "drivers", _SUBJECT)
+        return missing_if_asked(pack, "drivers", _SUBJECT)
     first = found[0]
     mended = [_name(pack, row) for row in found if row.quadrant == "fix first"]
     parts = [

@@ -12,6 +12,7 @@ from cxreport.present.analyses import (
     is_sure,
     label,
     missing,
+    missing_if_asked,
     pains,
     rows,
     share_range,
@@ -52,7 +53,7 @@ def strip(pack: Pack) -> Picture | Markdown:
     stages = rows(pack, _STAGES)
     seen = [stage for stage in stages if not stage.is_hidden]
     if not seen:
-        return missing(pack, "journey", "journey.subject.map")
+        return missing_if_asked(pack, "journey", "journey.subject.map")
     kpi, words = pack.kpis[seen[0].kpi], pack.words
     title = words("journey.strip.title", kpi=kpi.short)
     with themed():
@@ -237,9 +238,9 @@ _ALL_JOURNEYS, _SEVERAL_CONTACTS = "all journeys", "journeys of two or more cont
 def _draw_overall(axes: Axes, overall: float, kpi: ShownKpi) -> None:
     at = scaled(overall, kpi)
     axes.axhline(at, color=MUTED, linewidth=0.8, linestyle=(0, (3, 2)), zorder=0)
-    text = kpi.words("charts.segments.total", value=tables.value_text(overall, kpi))
+    text = kpi.words("journey.strip.total", value=tables.value_text(overall, kpi))
     place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    axes.annotate(text.replace(" ", "\n", 1), (1, at), (4, 0), **place, color=MUTED, size=SMALL - 0.5, va="center")
+    axes.annotate(text.replace(" ", "\n"), (1, at), (4, 0), **place, color=MUTED, size=SMALL - 0.5, va="center")
 
 
 def _draw_mark(axes: Axes, pack: Pack, kpi: ShownKpi) -> None:
@@ -261,11 +262,11 @@ def _draw_stage(axes: Axes, place: int, stage: Any, kpi: ShownKpi, *, share: flo
     reach = reach_of(stage, kpi)
     axes.errorbar(*at, yerr=reach, color=colour, linewidth=1.3, zorder=2)
     axes.plot(*at, shape, color=colour, markersize=max(_LARGEST_DOT * share**0.5, 4.0), clip_on=False, zorder=3)
-    top = (place, at[1] + (reach[1][0] if reach else 0))
-    text = tables.value_text(stage.value, kpi)
-    write_beside(
-        axes, text, top, (0, 4), bbox=CLEAR, color=colour, weight="bold", size=SMALL + 0.5, ha="center", va="bottom"
-    )
+    below, above = (reach[0][0], reach[1][0]) if reach else (0, 0)
+    # On the side away from the line of all stages, which would run through it.
+    end, away, va = (-below, -4, "top") if stage.value < stage.overall else (above, 4, "bottom")
+    text, look = tables.value_text(stage.value, kpi), {"color": colour, "weight": "bold", "size": SMALL + 0.5}
+    write_beside(axes, text, (place, at[1] + end), (0, away), bbox=CLEAR, ha="center", va=va, **look)
 
 
 def _draw_touchpoint(axes: Axes, place: int, cell: Any, kpi: ShownKpi, *, hurts: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from cxreport.periods import last_periods
 from cxreport.present import tables
 from cxreport.present.analyses import CLEAR, Rows, is_sure, label, missing, rows, share_range, shown, signed_range
 from cxreport.present.charts import closing_notes, mark_cut, scale_in_words, wrapped, write_beside
@@ -157,7 +158,7 @@ def churn_drivers(pack: Pack) -> Markdown:
     words = pack.words
     lines = [
         [
-            escape_markdown(feature_name(pack, row.feature)),
+            escape_markdown(_capital(feature_name(pack, row.feature))),
             words("loyalty.odds.higher" if row.odds_ratio > 1 else "loyalty.odds.lower"),
             words.number(row.odds_ratio, 2)
             + tables.second(words("tables.range", low=words.number(row.ci_low, 2), high=words.number(row.ci_high, 2))),
@@ -246,7 +247,7 @@ def subgroups(pack: Pack, limit: int = _MOST_GROUPS) -> Markdown:
     found.sort(key=lambda row: (-abs(row.difference), row.description))
     lines = [
         [
-            escape_markdown(group_name(pack, row)),
+            escape_markdown(_capital(group_name(pack, row))),
             tables.value_text(row.value, kpi)
             + tables.second(words("voice.others", value=tables.value_text(row.rest_value, kpi))),
             words(f"tables.beside.{row.direction}", size=tables.size_text(row.difference, kpi))
@@ -256,7 +257,16 @@ def subgroups(pack: Pack, limit: int = _MOST_GROUPS) -> Markdown:
         for row in found[:limit]
     ]
     head = [words("tables.head.group"), escape_markdown(kpi.short), words("loyalty.head.difference")]
-    return Markdown(pipe_table([*head, words("tables.head.base")], lines, "lrlr"))
+    table = pipe_table([*head, words("tables.head.base")], lines, "lrlr")
+    return Markdown("\n\n".join(part for part in (_searched(pack), table) if part))
+
+
+def _searched(pack: Pack) -> str:
+    """Say which periods were searched for groups where they are more than the reported one."""
+    asked = pack.report.analyses.subgroups
+    first = last_periods(pack.period, asked.months)[-1] if asked else pack.period
+    names = {"first": pack.words.period(first), "last": pack.words.period(pack.period)}
+    return pack.words("loyalty.searched", **names) if first < pack.period else ""
 
 
 # --- drawing -------------------------------------------------------------------------------------
@@ -366,6 +376,11 @@ def _tenths_table(pack: Pack, tenths: Rows) -> str:
     return pipe_table([*head, words("tables.head.base")], lines, "rrrr")
 
 
+def _capital(text: str) -> str:
+    """Return a text as it stands at the start of a table's row."""
+    return text[:1].upper() + text[1:]
+
+
 def feature_name(pack: Pack, name: str) -> str:
     """Return what readers call a measure of customers; plain text."""
     words = pack.words
@@ -435,7 +450,8 @@ def _difference(pack: Pack, table: str, key: str) -> str:
         size, interval = _sum(pack, abs(row.value)), _range(pack, row)
     else:
         size = words("tables.size.percent_long", 100 * abs(row.value), 1)
-        interval = share_range(pack, row.ci_low, row.ci_high, 1)
+        low, high = (words.number(100 * bound, 1) for bound in (row.ci_low, row.ci_high))
+        interval = words("tables.range", low=low, high=high)
     return words(f"loyalty.link.{key}.{side}", size=size, interval=interval, **names)
 
 

@@ -98,6 +98,26 @@ def escape_typst(text: object) -> str:
     return json.dumps(one_line(text), ensure_ascii=False).replace("`", "\\u{60}")
 
 
+_FOLDED = """```{{=html}}
+<details class="cx-fold"><summary>{summary}</summary>
+```
+
+::: {{.content-visible when-format="typst"}}
+### {heading}
+:::
+
+{content}
+
+```{{=html}}
+</details>
+```"""
+
+
+def folded(title: str, content: object) -> str:
+    """Return Markdown that a page shows when its title, plain text, is opened, and a PDF below it as a heading."""
+    return _FOLDED.format(summary=escape_html(title), heading=escape_markdown(title), content=content)
+
+
 def pipe_table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str = "") -> str:
     """Return a Markdown table of cells that are Markdown already.
 

@@ -6,7 +6,7 @@ from cxreport.config import Base
 from cxreport.measure.benchmarks import judge_benchmarks
 from cxreport.measure.control import LOCKED_AFTER, MINIMUM_BASELINE
 from cxreport.present import tables
-from cxreport.present.markup import Markdown, escape_markdown, pipe_table
+from cxreport.present.markup import Markdown, escape_markdown, folded, pipe_table
 from cxreport.present.pack import ALL, Pack, ShownKpi
 from cxreport.validate.verdict import MissingCount
 
@@ -36,12 +36,8 @@ _METHODS = {
 
 
 def definitions(pack: Pack) -> Markdown:
-    """Return a section with the definition of every KPI of the report, from its file."""
-    return Markdown(
-        "\n\n".join(
-            f"### {escape_markdown(kpi.title)}\n\n{_terms(_facts(kpi, pack), pack)}" for kpi in pack.kpis.values()
-        )
-    )
+    """Return the definition of every KPI of the report, from its file, each behind its title."""
+    return Markdown("\n\n".join(folded(kpi.title, _terms(_facts(kpi, pack), pack)) for kpi in pack.kpis.values()))
 
 
 def overdue_reviews(pack: Pack) -> Markdown:
@@ -183,7 +179,7 @@ def small_bases(pack: Pack) -> Markdown:
     limits = Counter((kpi.minimum_base.suppress, kpi.minimum_base.warn) for kpi in pack.kpis.values())
     usual = limits.most_common(1)[0][0]
     rows = []
-    for suppress, warn in limits:
+    for suppress, warn in sorted(limits, key=lambda limit: limit == usual):
         names = [kpi.short for kpi in pack.kpis.values() if kpi.minimum_base == Base(suppress=suppress, warn=warn)]
         told = pack.words("method.other_kpis" if len(limits) > 1 else "method.all_kpis")
         named = told if (suppress, warn) == usual else escape_markdown(", ".join(names))
@@ -208,7 +204,7 @@ def benchmarks(pack: Pack) -> Markdown:
                     escape_markdown(pack.benchmark_year(judged.id)),
                     escape_markdown("; ".join(words.text(str(entry[name])) for name in ("industry", "population"))),
                     escape_markdown(entry["source"])
-                    + tables.second(escape_markdown(words.text(str(entry["licence"])))),
+                    + tables.second(escape_markdown(_licence(words.text(str(entry["licence"]))))),
                 ]
             )
     if not rows:
@@ -231,8 +227,6 @@ def provenance(pack: Pack) -> Markdown:
         "period": words("method.period", **period),
         "data": f"{dataset.id}, {words.text(dataset.title)}",
         "feeds": ", ".join(f"{words.text(feed.id)} ({words.text(feed.owner)})" for feed in dataset.feeds),
-        "as_of": pack.as_of.isoformat(),
-        "contact": words.text(report.contact),
     }
     return Markdown(_terms(facts, pack))
 
@@ -240,6 +234,10 @@ def provenance(pack: Pack) -> Markdown:
 def _heads(pack: Pack, *names: str) -> list[str]:
     """Return the titles of columns."""
     return [pack.words(f"method.head.{name}") for name in names]
+
+
+def _licence(text: str) -> str:
+    return text.replace("(c)", "\N{COPYRIGHT SIGN}")
 
 
 def _rule(pack: Pack, name: str) -> str:
@@ -262,7 +260,7 @@ def _facts(kpi: ShownKpi, pack: Pack) -> dict[str, str]:
         "scale": _scale(kpi, good) if kpi.scale else good,
         "interval": _intervals(kpi, pack),
         "usual_range": words("method.baseline", **baseline) if baseline else "",
-        "target": "" if target is None else tables.value_text(target, kpi),
+        "target": "" if target is None else tables.target_value_text(target, kpi),
         "owner": words("method.owner", owner=kpi.owner, checker=kpi.checker),
         "reviewed": words("method.reviewed", **reviewed),
     }

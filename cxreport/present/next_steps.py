@@ -3,7 +3,7 @@
 from typing import Any
 
 from cxreport.present import actions, tables
-from cxreport.present.analyses import label, missing, pains, size_range
+from cxreport.present.analyses import label, missing_if_asked, pains, size_range
 from cxreport.present.markup import Markdown, escape_markdown
 from cxreport.present.pack import Pack
 
@@ -17,7 +17,7 @@ def ranked(pack: Pack, limit: int = _MOST) -> Markdown:
     """
     found = pains(pack)
     if not found:
-        return missing(pack, "journey", "next_steps.subject")
+        return missing_if_asked(pack, "journey", "next_steps.subject")
     return Markdown("\n".join(f"{place}. {_step(pack, row)}" for place, row in enumerate(found[:limit], start=1)))
 
 

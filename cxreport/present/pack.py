@@ -12,6 +12,7 @@ from pydantic import Field, InstanceOf
 
 from cxreport.config import (
     ESTIMATES_FILE,
+    WHOLE_FILE,
     Dataset,
     Kpi,
     Project,
@@ -175,7 +176,7 @@ class Pack:
     question_titles: dict[str, str] = field(repr=False)
     benchmarks: pd.DataFrame = field(repr=False)
     audience: Audience | None = None  # whose figures these are; none where they are everybody's
-    whole: pd.DataFrame | None = field(default=None, repr=False)  # everybody's estimates, beside an audience's
+    whole: pd.DataFrame | None = field(default=None, repr=False)  # everybody's totals, beside an audience's figures
 
     @property
     def leading(self) -> ShownKpi:
@@ -330,10 +331,7 @@ class Pack:
 
     @cached_property
     def _everybody(self) -> dict[str, Figure]:
-        if self.whole is None:
-            return {}
-        now = self.whole[(self.whole["segment"] == ALL) & (self.whole["period"] == self.period.id)]
-        return {row["kpi"]: Figure(**row) for row in _records(now[now["question"].isna()])}
+        return {} if self.whole is None else {row["kpi"]: Figure(**row) for row in _records(self.whole)}
 
     def _mix(self, segment: str) -> list[MixRow]:
         mix = self.mix
@@ -372,6 +370,7 @@ def open_pack(report: str, period: str = "", root: str = "", audience: str = "")
     words = Words.open(project, definition.language)
     reader = read_audience(project, report, chosen, audience) if audience else None
     own = reader.narrow(definition, kpis, segments) if reader else definition
+    own_folder = folder / audience
     return Pack(
         project=project,
         report=own,
@@ -380,13 +379,13 @@ def open_pack(report: str, period: str = "", root: str = "", audience: str = "")
         words=words,
         kpis={name: ShownKpi.of(kpis[name], dataset.currency, words) for name in own.kpis},
         segments={name: _told(segments[name], words) for name in dict.fromkeys([*own.segments, *own.mix_segments])},
-        estimates=read_table(folder / audience / ESTIMATES_FILE),
-        mix=read_table(folder / audience / "mix.parquet"),
+        estimates=read_table(own_folder / ESTIMATES_FILE),
+        mix=read_table(own_folder / "mix.parquet"),
         verdict=require_publishable(read_verdict(project, dataset.id, chosen)),
         question_titles={name: words.text(title) for name, title in question_titles(project, dataset).items()},
         benchmarks=read_benchmarks(project),
         audience=replace(reader, title=words.text(reader.title)) if reader else None,
-        whole=read_table(folder / ESTIMATES_FILE) if reader else None,
+        whole=read_table(own_folder / WHOLE_FILE) if reader else None,
     )
 
 

@@ -6,10 +6,11 @@ Formats return plain text without any mark-up; whatever comes from data is escap
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from math import ceil
 from typing import Literal
 
 from cxreport.config import FactName
-from cxreport.present.markup import MOST_COLUMNS, Markdown, escape_markdown, pipe_table
+from cxreport.present.markup import MOST_COLUMNS, Markdown, escape_markdown, folded, pipe_table
 from cxreport.present.pack import ALL, Figure, MixRow, Pack, ShownKpi
 from cxreport.present.words import MINUS, Words, round_half_up
 
@@ -511,7 +512,7 @@ def notes(pack: Pack) -> Markdown:
         if figure and not figure.is_hidden and (note := note_text(figure, kpi)):
             noted.setdefault(note, []).append(kpi.short)
     lines = [f"- {escape_markdown(', '.join(names))}: {escape_markdown(note)}." for note, names in noted.items()]
-    return Markdown("\n".join([pack.words("tables.note.heading"), "", *lines]) if lines else "")
+    return Markdown(folded(pack.words("tables.note.heading"), "\n".join(lines)) if lines else "")
 
 
 def counts_table(pack: Pack) -> Markdown:
@@ -530,13 +531,20 @@ def counts_table(pack: Pack) -> Markdown:
                 _counted(figure.n, kpi),
             ]
         )
+    if not rows:
+        return Markdown(pack.words("tables.no_counts"))
     head = _heads(pack, "kpi", "value", "counted", "taken_off", "of_all")
-    return _table(head, rows, "lrrrr", empty=pack.words("tables.no_counts"))
+    return Markdown(folded(pack.words("tables.every_count"), pipe_table(head, rows, "lrrrr")))
 
 
 def questions_table(pack: Pack) -> Markdown:
-    """Return one row a question for the KPIs computed per question: mean to four decimals, share with count, base."""
+    """Return one row a question for the KPIs computed per question: mean to four decimals, share with count, base.
+
+    Nothing where the report has no such KPI, so that its section goes.
+    """
     kpis = [kpi for kpi in pack.kpis.values() if kpi.per_question][:MOST_KPIS_BESIDE]
+    if not kpis:
+        return Markdown("")
     by_kpi = {kpi.id: {figure.question: figure for figure in pack.figures(kpi.id)} for kpi in kpis}
     order = list(pack.question_titles)
     questions = sorted(
@@ -550,7 +558,7 @@ def questions_table(pack: Pack) -> Markdown:
         rows.append([escape_markdown(pack.question_title(question)), *(_asked(f, kpi) for kpi, f in figures), base])
     question, base = _heads(pack, "question", "base")
     head = [question, *(escape_markdown(kpi.short) for kpi in kpis), base]
-    return _table(head, rows, "l" + "r" * (len(head) - 1), empty=pack.words("tables.no_questions"))
+    return _table(head, rows, "l" + "r" * (len(head) - 1), empty=pack.words("tables.no_kpi"))
 
 
 def segment_table(pack: Pack, kpi: ShownKpi, segment: str) -> Markdown:
@@ -579,9 +587,9 @@ def segment_table(pack: Pack, kpi: ShownKpi, segment: str) -> Markdown:
 
 
 def segment_tables(pack: Pack, kpi: ShownKpi) -> Markdown:
-    """Return a section with a table for every segment of the report in which a KPI was measured."""
+    """Return a table for every segment of the report in which a KPI was measured, each behind the segment's title."""
     parts = [
-        _section(pack.segments[segment].title, segment_table(pack, kpi, segment))
+        Markdown(folded(pack.segments[segment].title, segment_table(pack, kpi, segment)))
         for segment in pack.segments
         if pack.figures(kpi.id, segment)
     ]
@@ -589,20 +597,18 @@ def segment_tables(pack: Pack, kpi: ShownKpi) -> Markdown:
 
 
 def headline_tables(pack: Pack) -> Markdown:
-    """Return a section for every segment with the headline KPIs beside the leading one: values, intervals, bases.
+    """Return the headline KPIs beside the leading one by every segment: values, intervals, bases.
 
-    A value that differs from everyone else by its corrected test says so.
+    Each segment stands behind its title. A value that differs from everyone else by its corrected test says so.
     """
     beside = [pack.kpis[name] for name in pack.report.headline if name != pack.leading.id]
     parts = []
     for segment in pack.segments:
         kpis = [kpi for kpi in beside if not kpi.per_question and pack.figures(kpi.id, segment)]
-        tables = [
-            _beside_table(pack, kpis[first : first + MOST_COLUMNS - 1], segment)
-            for first in range(0, len(kpis), MOST_COLUMNS - 1)
-        ]
-        if tables:
-            parts.append(_section(pack.segments[segment].title, *tables))
+        if kpis:
+            size = ceil(len(kpis) / ceil(len(kpis) / (MOST_COLUMNS - 1)))  # tables are about equally wide
+            beside_each = [_beside_table(pack, kpis[at : at + size], segment) for at in range(0, len(kpis), size)]
+            parts.append(Markdown(folded(pack.segments[segment].title, "\n\n".join(beside_each))))
     return _joined(parts, empty=pack.words("tables.no_other_headline"))
 
 
@@ -732,9 +738,9 @@ def _heads(pack: Pack, *names: str) -> list[str]:
     return [pack.words(f"tables.head.{name}") for name in names]
 
 
-def _section(title: str, *parts: object) -> Markdown:
-    """Return parts under a heading of plain text."""
-    return Markdown("\n\n".join([f"### {escape_markdown(title)}", *map(str, parts)]))
+def _section(title: str, part: Markdown) -> Markdown:
+    """Return a part under a heading of plain text."""
+    return Markdown(f"### {escape_markdown(title)}\n\n{part}")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str, *, empty: str) -> Markdown:

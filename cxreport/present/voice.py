@@ -6,7 +6,17 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from cxreport.present import tables
-from cxreport.present.analyses import CLEAR, Rows, is_sure, missing, rows, share_range, shown, signed_range
+from cxreport.present.analyses import (
+    CLEAR,
+    Rows,
+    is_sure,
+    missing,
+    missing_if_asked,
+    rows,
+    share_range,
+    shown,
+    signed_range,
+)
 from cxreport.present.charts import (
     FRAME,
     ROW,
@@ -88,7 +98,7 @@ def themes_said(pack: Pack, limit: int = 3) -> Markdown:
     """Return the themes whose comments score apart from the others by a corrected test, in sentences."""
     found = shown(pack, _THEMES)
     if not found:
-        return missing(pack, "themes", "voice.subject.themes")
+        return missing_if_asked(pack, "themes", "voice.subject.themes")
     apart = _apart(pack)[:limit]
     if not apart:
         return Markdown(pack.words("voice.no_theme"))

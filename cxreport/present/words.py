@@ -34,6 +34,7 @@ _FORMS = {"zero", "one", "two", "few", "many", "other"}
 _KEEPS_CAPITALS = {"de", "lb"}  # languages whose nouns begin with a capital inside a sentence, too
 _NAME = re.compile(r"\{([a-z]\w*)\}")
 _COUNT = re.compile(r"\d{1,3}(,\d{3})*(\.\d+)?")
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 # What stands between the texts of Markdown: blank lines, fences, marks of headings and of definitions.
 _BETWEEN = re.compile(r"(\n\s*\n|^:{3,}.*$|^#{1,6} +|\n:   )", re.MULTILINE)
 
@@ -54,7 +55,7 @@ class Words:
         by plural category are chosen by `count`.
     texts
         What notebooks and definitions say, in the words of the language they are written in, to its translation.
-        `{names}` in both stand for what varies: numbers, and texts with a translation of their own.
+        `{names}` in both stand for what varies: numbers, months, and texts with a translation of their own.
     """
 
     language: str
@@ -207,6 +208,8 @@ class Words:
         return ""
 
     def _value(self, text: str) -> str:
+        if _MONTH.fullmatch(text):
+            return self.period(Period.parse(text))
         if not _COUNT.fullmatch(text):
             return self.text(text)
         return self.number(float(text.replace(",", "")), len(text.partition(".")[2]))

@@ -49,6 +49,10 @@ _LABEL = re.compile(r"[a-z]+(-[a-z0-9]+)*")
 _LABEL_IN_PROSE = re.compile(r"\{[^{}]*#((?:fig|tbl)-[\w-]+)[^{}]*\}")
 _REFERENCE = re.compile(r"(?<![\w\\@])@((?:fig|tbl|sec|eq|lst)-[\w-]*\w)")
 _CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+# Where a cell begins in the text of a chapter, and what stands there with nothing in it or below it.
+_BEGIN = "\x01"
+_EMPTY_CONTAINER = re.compile(rf"^(:{{3,}}) \{{.*\}}$([\s{_BEGIN}]*)^\1$", re.MULTILINE)
+_EMPTY_SECTION = re.compile(rf"^(##+) .*$([\s{_BEGIN}]*)(?=^:{{3,}}$|^(?!\1#)#+ |\Z)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,14 @@ def merge(
     The first cell is front matter. Every notebook becomes a chapter under its own front-matter title, and
     `provenance` (term to text) closes the document. Hidden cells, tags, timings, counts and everything else that
     changes between two equal runs are left out. `title`, `subtitle`, `author` and `provenance` are plain text. What the
-    notebooks themselves say is translated by `words`. `one_page` asks for a PDF of one page, however small.
+    notebooks themselves say is translated by `words`. Headings with nothing below them and containers with nothing in
+    them are left out. `one_page` asks for a PDF of one page, however small.
 
     Raises `RunError` with every problem of every notebook: a stored error, an output that a page cannot show, an
     unknown or wrong `#|` option, a figure without alternative text, a label given twice, a reference to no label.
     """
     problems: list[str] = []
-    parts = [part for path in notebooks for part in _chapter(path, words, problems)]
+    parts = [part for path in notebooks for part in _filled(list(_chapter(path, words, problems)))]
     problems += _label_problems(parts)
     if problems:
         raise RunError(
@@ -199,6 +204,28 @@ def _chapter(path: Path, words: Words, problems: list[str]) -> Iterator[_Part]:
             if cell.cell_type == "raw":
                 problems.append(f"{place}: a raw cell after the first (write a raw block in a markdown cell)")
             yield _Part(place, _cell(cell.cell_type, words.prose(cell.source)), {})
+
+
+def _filled(parts: list[_Part]) -> Iterator[_Part]:
+    """Yield cells without the headings that have nothing below them and the containers that have nothing in them."""
+    text, before = "".join(f"{_BEGIN}\n{_outline(part)}\n" for part in parts), ""
+    while text != before:
+        before = text
+        text = _EMPTY_SECTION.sub(r"\2", _EMPTY_CONTAINER.sub(r"\2", text))
+    for part, left in zip(parts, text.split(_BEGIN)[1:], strict=True):
+        if left.strip() == _outline(part).strip():
+            yield part
+        elif left.strip():
+            yield _Part(part.place, _cell("markdown", left.strip()), part.options)
+
+
+def _outline(part: _Part) -> str:
+    """Return prose as it is, and in place of any other cell a word if it shows something, below its first heading."""
+    if part.cell.cell_type != "code" and "```" not in part.cell.source:
+        return str(part.cell.source)
+    contents = [text for _, text in shown(part.cell)] if part.cell.cell_type == "code" else [part.cell.source]
+    text = "\n".join(contents).strip()
+    return f"{text.splitlines()[0]}\nshown" if text.startswith("#") else text and "shown"
 
 
 def _code_part(place: str, cell: Cell, words: Words, problems: list[str]) -> Iterator[_Part]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import cached_property
 from importlib.metadata import version
 from itertools import count, zip_longest
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,17 @@ _FIGURE, _TABLE = "cell-figure", "cell-table"
 _FRAME = ("chapters", "made", "skip")  # words of the page itself
 _NAMES = {"fig": "figure", "tbl": "table"}
 _CALLOUTS = {"callout-note": "note", "callout-warning": "warning", "callout-important": "important"}
-# Letters of a table column: the least and the most that count for its width, and the room its padding takes.
-_SHORT, _LONG, _PADDING = 6, 40, 3
-_DOTS = "..."  # of which Typst would make one sign
+# Letters of a table column: the least for its width, the longest line that is better not broken, and the room that its
+# padding takes; and of the page, which a table fills when it comes near to it.
+_SHORT, _WHOLE, _PADDING = 6, 20, 3
+_ROOM, _NEARLY_FULL = 100, 0.6
+_SHORT_LIST = 15  # items that stand on one page
+_OWN_LINE = "cx-second"
+_STICKY = "block(sticky: true)"
+_INTRODUCTION = 400  # letters
+_INTRODUCED = {"BlockQuote", "Div", "Figure", "Table"}
+# Several dots, of which Typst would make one sign, and a number that it would take for that of a list.
+_TYPESET = re.compile(r".*\.\.\..*|[0-9]+\.", re.DOTALL)
 _SAFE_LINK = re.compile(r"(https?://|mailto:|#)", re.IGNORECASE)
 _TEMPLATE_FUNCTION = re.compile(r"^#let ([a-z][\w-]*)\(body\)", re.MULTILINE)
 # Root, title and content of a chart, whose ids are told from those of the page's other charts.
@@ -178,7 +187,8 @@ def _finish(tree: Tree, source: _Source) -> Tree:
         if element["t"] == "Div":
             *content, caption = rest[0]
             words = pandoc.div([pandoc.plain_block([*start, *pandoc.inlines_of([caption])])], classes=["float-caption"])
-            return [{"t": "Div", "c": [attributes, [*content, words]]}]
+            said = [words, *content] if kind == "tbl" else [*content, words]
+            return [{"t": "Div", "c": [attributes, said]}]
         caption = [None, [pandoc.plain_block([*start, *pandoc.inlines_of(rest[0][1])])]]
         return [{"t": element["t"], "c": [attributes, caption, *rest[1:]]}]
 
@@ -228,7 +238,7 @@ def _figure(label: str, name: str, caption: list[Element], source: _Source) -> E
 
 
 def _captioned(label: str, caption: Element, *content: Element) -> list[Element]:
-    """Return a cell's content with the caption on its first table, or below it when it says why there is no table."""
+    """Return a cell's content with the caption on its first table, or on what it says instead of one."""
     blocks = list(content)
     place = next((place for place, block in enumerate(blocks) if block["t"] == "Table"), None)
     if place is None:
@@ -403,14 +413,17 @@ def _split(tree: Tree) -> tuple[list[Element], list[Element]]:
 
 
 def _for_typst(tree: Tree, source: _Source, theme: _Theme) -> Tree:
+    tree = _legible(tree, source.words("document.undrawn"))
+    body, provenance = _split(tree)
+    body[-1:] = _call(_STICKY, body[-1:])  # so that the foot never stands on a page of its own
     body, provenance = (
-        pandoc.change(part, lambda element: _spelled(element) or _typst(element, source, theme))
-        for part in _split(tree)
+        pandoc.change(_laid_out(part), lambda element: _spelled(element) or _typst(element, source, theme))
+        for part in (body, provenance)
     )
     blocks: list[Element] = []
-    for block in _kept_together(body):
+    for block in body:
         is_chapter = block["t"] == "Header" and block["c"][0] == 1
-        blocks += [pandoc.raw_block("typst", "#pagebreak(weak: true)"), block] if is_chapter and blocks else [block]
+        blocks += _call("chapter", [block]) if is_chapter and blocks else [block]
     author = pandoc.raw_inline("typst", _typst_text(pandoc.text_of(tree["meta"].get("author", []))))
     page = source.words("document.page", page="#counter(page).display()", pages="#counter(page).final().first()")
     added = {
@@ -422,18 +435,57 @@ def _for_typst(tree: Tree, source: _Source, theme: _Theme) -> Tree:
     return tree | {"blocks": [*blocks, *_call("provenance", provenance)], "meta": meta}
 
 
+def _legible(tree: Tree, instead: str) -> Tree:
+    """Return the tree with other words, once, where only letters stand that no font of the PDF has."""
+    if isinstance(tree, dict):
+        if tree.get("t") == "Str":
+            return tree | {"c": fonts.legible(tree["c"], instead)}
+        if tree.get("t") == "Code":
+            return tree | {"c": [tree["c"][0], fonts.legible(tree["c"][1], instead)]}
+        return {key: _legible(value, instead) for key, value in tree.items()}
+    if not isinstance(tree, list):
+        return tree
+    kept: list[Any] = []
+    for new in (_legible(item, instead) for item in tree):
+        is_again = isinstance(new, dict) and new.get("t") == "Str" and new["c"].startswith(instead)
+        if is_again and kept[-2:] == [{"t": "Str", "c": instead}, {"t": "Space"}]:
+            del kept[-2:]
+        kept.append(new)
+    return kept
+
+
+def _laid_out(blocks: list[Element]) -> list[Element]:
+    """Return what a PDF shows with what pages need: widths of columns, and what belongs to the block that follows."""
+
+    def shown(element: Element) -> list[Element] | None:
+        if element["t"] != "Div":
+            return None
+        return _visible("typst", element["c"][0][1], dict(element["c"][0][2]), element["c"][1])
+
+    def together(element: Element) -> list[Element] | None:
+        if element["t"] != "Div" or _columns(element["c"][0][1], dict(element["c"][0][2]), element["c"][1]):
+            return None
+        return [{"t": "Div", "c": [element["c"][0], list(_kept_together(element["c"][1]))]}]
+
+    for step in (shown, _sized, together):
+        blocks = pandoc.change(blocks, step)
+    return list(_kept_together(blocks))
+
+
 def _kept_together(blocks: list[Element]) -> Iterator[Element]:
-    """Yield blocks, a paragraph that introduces a table, figure or container so that it moves on with that."""
+    """Yield blocks, a chapter's lead and a short paragraph before a table or so such that they move on with that."""
     for block, following in zip_longest(blocks, blocks[1:]):
-        if block["t"] == "Para" and following and following["t"] in {"Div", "Plain", "Table"}:
-            yield from _call("block(sticky: true)", [block])
+        is_lead = block["t"] == "Div" and "lead" in block["c"][0][1]
+        is_short = block["t"] == "Para" and len(pandoc.text_of(block)) <= _INTRODUCTION
+        if is_lead or (is_short and following and following["t"] in _INTRODUCED):
+            yield from _call(_STICKY, [block])
         else:
             yield block
 
 
 def _spelled(element: Element) -> list[Element] | None:
-    """Return a word with several dots as a string, in which Typst leaves them alone."""
-    if element["t"] == "Str" and _DOTS in element["c"]:
+    """Return a word that Typst would set in a way of its own as a string, which it leaves alone."""
+    if element["t"] == "Str" and _TYPESET.fullmatch(element["c"]):
         return [pandoc.raw_inline("typst", f"#{_typst_text(element['c'])};")]
     return None
 
@@ -444,8 +496,8 @@ def _typst(element: Element, source: _Source, theme: _Theme) -> list[Element] | 
         case "RawBlock":
             kind, text = element["c"]
             return [pandoc.raw_block(kind, theme.brand.coloured(text))] if kind == "typst" else []
-        case "Table":
-            return [_weighted(element)]
+        case "DefinitionList" if len(element["c"]) <= _SHORT_LIST:
+            return _call("block(breakable: false)", [element])
         case "Figure":
             return [_typst_figure(source, *element["c"])]
         case "Span":
@@ -486,24 +538,98 @@ def _typst_container(styled: frozenset[str], attributes: list[Any], blocks: list
     if columns := _columns(classes, dict(pairs), blocks):
         number, cells = columns
         return [pandoc.div(_call(f"side-by-side({number})", cells, each=True), id_=label)]
-    return _visible("typst", classes, dict(pairs), blocks)
+    return None
 
 
-def _weighted(table: Element) -> Element:
-    """Return a table as wide as the page, each column's share by its longest text; Typst has no such layout itself."""
+def _sized(element: Element) -> list[Element] | None:
+    """Give tables the widths of their columns, which Typst does not find itself.
+
+    Blocks stand beside each other only where the longest words of their tables fit.
+    """
+    if element["t"] == "Table":
+        return [_weighted(element, _ROOM)]
+    if element["t"] != "Div":
+        return None
+    (label, classes, pairs), blocks = element["c"]
+    columns = _columns(classes, dict(pairs), blocks)
+    if columns is None:
+        return None
+    room = _ROOM / columns[0]
+    narrow: list[Element] = []
+
+    def weighted(each: Element) -> list[Element] | None:
+        if each["t"] == "Table":
+            narrow.append(each)
+            return [_weighted(each, room)]
+        return None
+
+    beside = pandoc.change(blocks, weighted)
+    if any(sum(_widths(_cells(table), room)) > room for table in narrow):
+        return [pandoc.div(blocks, id_=label)]
+    return [{"t": "Div", "c": [element["c"][0], beside]}]
+
+
+def _weighted(table: Element, room: float) -> Element:
+    """Return a table with the width of each column as its share of the room."""
     attributes, caption, columns, (head_attributes, head_rows), bodies, foot = table["c"]
-    rows = [cells for _, cells in head_rows] + [cells for body in bodies for _, cells in body[3]]
-    texts = [[pandoc.text_of(cells[place][4]) for cells in rows] for place in range(len(columns))]
-    weights = [
-        _PADDING + max(_SHORT, *(min(len(text), _LONG) for text in column), *_word_lengths(column)) for column in texts
-    ]
-    shares = [{"t": "ColWidth", "c": round(weight / sum(weights), 4)} for weight in weights]
+    widths = _widths(_cells(table), room)
+    whole = max(sum(widths), room * _NEARLY_FULL)
+    shares = [{"t": "ColWidth", "c": round(width / whole, 4)} for width in widths]
     weighted = [[alignment, share] for (alignment, _), share in zip(columns, shares, strict=True)]
     return {"t": "Table", "c": [attributes, caption, weighted, [head_attributes, head_rows], bodies, foot]}
 
 
-def _word_lengths(column: list[str]) -> list[int]:
-    return [len(word) for text in column for word in text.split()]
+def _cells(table: Element) -> list[list[list[str]]]:
+    """Return the lines of every cell, column by column."""
+    _, _, columns, (_, head_rows), bodies, _ = table["c"]
+    rows = [cells for _, cells in head_rows] + [cells for body in bodies for _, cells in body[3]]
+    return [[_lines(cells[place][4]) for cells in rows] for place in range(len(columns))]
+
+
+def _widths(columns: list[list[list[str]]], room: float) -> list[int]:
+    """Return letters for each column: its longest word and short lines, such as intervals, as far as there is room.
+
+    The rest of the room goes letter by letter to where most lines are broken; those that make a row higher than its
+    other cells do count twice.
+    """
+    room -= _PADDING * len(columns)
+    widths = [0]
+    for whole in range(_WHOLE, -1, -1):
+        widths = [max(_SHORT, *_unbroken(cells, whole)) for cells in columns]
+        if sum(widths) <= room:
+            break
+    while sum(widths) < room:
+        heights = [[_height(cell, width) for cell in cells] for cells, width in zip(columns, widths, strict=True)]
+        highest = [max(row) for row in zip(*heights, strict=True)]
+        guilt = [
+            sum((own - len(cell)) * (1 + (own == most)) for cell, own, most in zip(cells, column, highest, strict=True))
+            for cells, column in zip(columns, heights, strict=True)
+        ]
+        if not any(guilt):
+            break
+        widths[guilt.index(max(guilt))] += 1
+    return [width + _PADDING for width in widths]
+
+
+def _unbroken(cells: list[list[str]], whole: int) -> Iterator[int]:
+    """Yield the lengths of a column's words, and of its lines of up to `whole` letters."""
+    for line in (line for cell in cells for line in cell):
+        yield from [len(line)] if len(line) <= whole else map(len, line.split(" "))
+
+
+def _height(cell: list[str], width: int) -> int:
+    """Return on how many lines a cell stands in a column of so many letters."""
+    return sum(max(1, ceil(len(line) / width)) for line in cell)
+
+
+def _lines(cell: list[Element]) -> list[str]:
+    """Return the texts of a cell that stand below each other."""
+    lines = [""]
+    for inline in pandoc.inlines_of(cell):
+        if inline["t"] == "Span" and _OWN_LINE in inline["c"][0][1]:
+            lines.append("")
+        lines[-1] += pandoc.text_of(inline)
+    return lines
 
 
 def _call(function: str, blocks: list[Element], *, each: bool = False) -> list[Element]:

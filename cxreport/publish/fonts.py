@@ -4,6 +4,8 @@ import base64
 import unicodedata
 from functools import cache
 from io import BytesIO
+from itertools import accumulate, groupby, islice
+from operator import itemgetter
 from pathlib import Path
 
 FACES = {"Lato-Regular": (400, "normal"), "Lato-Italic": (400, "italic"), "Lato-Bold": (700, "normal")}
@@ -17,7 +19,7 @@ _KEPT = (
     *range(0x2190, 0x2194),
     *(0x2122, 0x2212, 0x2248, 0x2260, 0x2264, 0x2265),
 )
-_BOX = "\N{WHITE SQUARE}"
+_LEFT_OUT = "[\N{HORIZONTAL ELLIPSIS}]"
 _JOINED = ("Mn", "Mc", "Me", "Cf", "Zl", "Zp")  # marks, joiners, separators: Unicode categories
 
 
@@ -35,18 +37,33 @@ def fallback() -> Path:
     return Path(mpl.get_data_path()) / "fonts" / "ttf"
 
 
+def legible(text: str, instead: str) -> str:
+    """Return text with other words in place of each run of letters that no font of the PDF has.
+
+    >>> legible("Wi-Fi 很慢, 5 → 2", "[...]")
+    'Wi-Fi [...], 5 → 2'
+    """
+    # A mark or joiner goes with the letter before it.
+    has = accumulate(text, lambda last, new: last if _joins(new) else ord(new) in _letters(), initial=True)
+    runs = groupby(zip(text, islice(has, 1, None), strict=True), key=itemgetter(1))
+    return "".join("".join(letter for letter, _ in run) if has_all else instead for has_all, run in runs)
+
+
 def drawable(text: str) -> str:
-    """Return the text of a picture as the PDF can draw it: letters that the fonts have, one by one, else boxes.
+    """Return the text of a picture as the PDF can draw it: letters that the fonts have, one by one, else `[…]`.
 
     Typst sets letters with marks and joined signs of a picture in a way that PDF/UA refuses, and would publish nothing;
     the alternative text of the picture says everything in full.
 
     >>> drawable("Cafe\u0301 \u0928\u092e\u0938\u094d\u0924\u0947 z\u0335")
-    'Café □□□□ z'
+    'Café […] z'
     """
     composed = unicodedata.normalize("NFC", text)
-    single = (letter for letter in composed if unicodedata.category(letter) not in _JOINED)
-    return "".join(letter if ord(letter) in _letters() else _BOX for letter in single)
+    return legible("".join(letter for letter in composed if not _joins(letter)), _LEFT_OUT)
+
+
+def _joins(letter: str) -> bool:
+    return unicodedata.category(letter) in _JOINED
 
 
 @cache

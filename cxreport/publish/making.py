@@ -1,15 +1,18 @@
 """Make the packs of an issue side by side, and of each only what is not made yet: its pages, then its files."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cxreport.config import EVERYBODY
-from cxreport.errors import CxError, RunError, listed
+from cxreport.errors import CxError, RunError, UsageError, listed, nearest
 from cxreport.present.words import Words
 from cxreport.publish import archive, inputs, summary
+from cxreport.publish.atomic import write_text
 from cxreport.publish.cache import Cache, Digests, digest_of, digests
 from cxreport.publish.notebooks import Notebook, Value
 from cxreport.publish.orders import Order
@@ -17,6 +20,12 @@ from cxreport.publish.workers import Workers
 
 Parameters = Mapping[str, Value]
 _EXPORTED = (archive.EXECUTIVE, archive.SLIDES, archive.WORKBOOK, archive.ESTIMATES, summary.FILE)
+_WHY = "why.json"
+_WORDS = {
+    "forced": "which was told to make everything",
+    "new": "because there was none",
+    "result": "because its files were gone or not as they had been made",
+}
 _MOST_TOLD = 10  # failures in one message
 
 
@@ -82,6 +91,15 @@ class Maker:
         made_from = step.inputs | self.software
         self.cache.keep(step.name, made_from, folder=step.folder, files=files, placed=step.placed())
 
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Write down, however it ends, why each step of a run was done, for `explained`."""
+        try:
+            yield
+        finally:
+            self.cache.folder.mkdir(parents=True, exist_ok=True)
+            write_text(self.cache.folder / _WHY, json.dumps(self.why, indent=1))
+
     def do(self, step: Step) -> None:
         """Do a step and wait for it; raises what its work raises."""
         if future := self.begin(step):
@@ -94,32 +112,65 @@ def _told(step: str) -> str:
     return name if audience == EVERYBODY else f"{name} for {audience}"
 
 
+def explained(cache: Cache, page: str, audience: str) -> str:
+    """Return a sentence on why the last run made a page or a file of it, or did not; plain text.
+
+    `page` is the name of a notebook, `report` for the files made of all of them, or `exports` for what stands beside.
+
+    Raises `UsageError` where no run is known, or it had no such page.
+    """
+    path = cache.folder / _WHY
+    why = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    step = f"{audience or EVERYBODY}/{page}"
+    if step not in why:
+        raise UsageError(
+            found=f"page `{_told(step)[:60]}`{nearest(step, why)}" if why else "no run that made anything",
+            expected=f"one of {listed(_told(known) for known in why)}" if why else "a run of this report and period",
+            do="name one of these; an audience goes to --audience" if why else "run the report first",
+        )
+    match why[step]:
+        case []:
+            return f"{_told(step)}: taken over, because nothing that it is made from had changed"
+        case [word] if word in _WORDS:
+            return f"{_told(step)}: made by the last run, {_WORDS[word]}"
+        case changed:
+            return f"{_told(step)}: made by the last run, because of what had changed: {', '.join(changed)}"
+
+
 # --- the steps of a pack -------------------------------------------------------------------------
 
 
-def execution(order: Order, notebook: Notebook, values: Parameters, made_from: Digests) -> Step:
-    """Return the execution of a notebook for a pack, which follows from some digests beside itself."""
+def execution(
+    order: Order, notebook: Notebook, values: Parameters, made_from: Digests, files: Sequence[Path] | None = None
+) -> Step:
+    """Return the execution of a notebook for a pack, which follows from some digests beside itself.
+
+    `files` are the only ones that it may read beside itself; none are named where it may read all.
+    """
     own = digests([notebook.path], order.project.root) | {"parameters": digest_of(values)}
     return Step(
         name=f"{order.audience}/{notebook.name}",
         inputs=made_from | own,
-        work=("execute", order, notebook, dict(values)),
+        work=("execute", order, notebook, dict(values), files),
         folder=order.folder,
         files=[f"{archive.NOTEBOOKS}/{notebook.path.name}"],
     )
 
 
-def page_inputs(order: Order) -> Digests:
-    """Return what every page of a pack follows from: definitions, the verdict, its figures and those of everybody."""
+def page_files(order: Order) -> list[Path]:
+    """Return what every page of a pack follows from: definitions, the verdict, its figures and the report's `reads`.
+
+    Nothing else of the project can be read by a page, so that a pack is provably of its own figures.
+    """
     project, report, period = order.project, order.report, order.period
     files = [
         *inputs.page_definitions(project, report, order.dataset),
         *inputs.all_kpis(project),
         *inputs.verdicts(project, order.dataset, period),
         *inputs.measured(project, report, period, order.told),
-        *(inputs.measured(project, report, period) if order.told else ()),
+        *(path for pattern in report.reads for path in project.root.glob(pattern)),
     ]
-    return digests(files, project.root)
+    return sorted({path for path in files if path.is_file()})
 
 
 def fingerprint(made_from: object) -> str:
@@ -141,7 +192,9 @@ def press(order: Order, names: Sequence[str], html: str, pdf: str = "") -> Step:
 def _export(order: Order, names: Sequence[str]) -> Step:
     return Step(
         name=f"{order.audience}/exports",
-        inputs=page_inputs(order) | _document_inputs(order, names) | {"as of": order.as_of.isoformat()},
+        inputs=digests(page_files(order), order.project.root)
+        | _document_inputs(order, names)
+        | {"as of": order.as_of.isoformat()},
         work=("export", order, list(names)),
         folder=order.folder,
         files=_EXPORTED,
@@ -165,6 +218,7 @@ class Failure:
 
     step: str
     error: CxError
+    is_page: bool
 
     @property
     def audience(self) -> str:
@@ -172,7 +226,7 @@ class Failure:
 
     @property
     def notebook(self) -> str:
-        """The executed copy, in the folder of all packs; there is none of a file that failed."""
+        """The executed copy of a page, in the folder of all packs."""
         return f"{self.audience}/{archive.NOTEBOOKS}/{self.step.rpartition('/')[2]}.ipynb"
 
 
@@ -244,7 +298,7 @@ class _Line:
                     future.result()
                     self._maker.end(step)
                 except CxError as error:
-                    self.failures.append(Failure(step.name, error))
+                    self.failures.append(Failure(step.name, error, is_page=step.name in pack.left))
                     pack.failed.add(Path(step.name).name)
                 self._go_on(pack, step)
 

@@ -24,6 +24,8 @@ class Order:
         As `render.choose` knows it.
     folder
         Where it is built.
+    network
+        Whether its notebooks may reach one.
     fingerprint
         Of what it is made from.
     provenance
@@ -40,6 +42,7 @@ class Order:
     audience: str
     renderer: str
     folder: Path
+    network: bool = False
     fingerprint: str = ""
     provenance: dict[str, str] = field(default_factory=dict)
 

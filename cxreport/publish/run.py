@@ -23,13 +23,14 @@ from cxreport.config import (
     load_segments,
     load_site,
 )
+from cxreport.engine import load_engine
 from cxreport.errors import CxError, DefinitionError, GateError, UsageError, listed
 from cxreport.measure.audiences import check_audiences, read_audiences
 from cxreport.periods import Period, kept_by
 from cxreport.present.words import ENGLISH, Words
 from cxreport.publish import archive, atomic, inputs, manifest, notebooks, render
 from cxreport.publish.cache import digest_of, digests
-from cxreport.publish.making import Maker, Step, as_error, execution, fingerprint, make_packs, page_inputs, press
+from cxreport.publish.making import Maker, Step, as_error, execution, fingerprint, make_packs, page_files, press
 from cxreport.publish.notebooks import Notebook, Value
 from cxreport.publish.orders import Order
 from cxreport.publish.standing import Standing
@@ -91,6 +92,7 @@ class _Issue:
             audience=EVERYBODY,
             renderer=renderer,
             folder=folder / EVERYBODY,
+            network=load_engine(plan.project).engine == "spark",
         )
 
     @property
@@ -249,7 +251,7 @@ def _started(
     engine = render.choose(renderer)
     plan = _plan(project, report, parameters)
     standing = Standing(project, report, plan.dataset, renderer, parameters, force)
-    with atomic.disk_errors(project.root), atomic.reserved(project.output, tell), workers(jobs) as hands:
+    with atomic.disk_errors(project.root), atomic.reserved(project.output, tell), workers(project, jobs) as hands:
         yield _Press(project, plan, engine, tell, hands, standing)
 
 
@@ -271,6 +273,7 @@ class _Press:
         provide_sample(self.project, dataset, self.tell)
         made_from = self.standing.delivered
         if cache.reasons(dataset.id, made_from):
+            self.hands.start()
             cache.forget(dataset.id)
             ingest(self.project, dataset, self.tell)
             cache.keep(dataset.id, made_from, placed=inputs.staged(self.project, dataset))
@@ -299,6 +302,7 @@ class _Press:
             _noted(project, plan.report, period, as_of),
             atomic.building(project.output, plan.report.id, period.id) as folder,
             _evidence(folder, kept),
+            maker.explaining(),
         ):
             made_from = manifest.read_inputs(project, plan.report, plan.dataset, period)
             draft = issue.order(folder, self.engine.name)
@@ -472,7 +476,7 @@ def _orders(issue: _Issue, draft: Order, verdict: Verdict) -> list[Order]:
     }
     orders = []
     for audience, named in titles.items():
-        order = replace(draft, folder=draft.folder.parent / audience, audience=audience, title=named)
+        order = replace(draft, network=False, folder=draft.folder.parent / audience, audience=audience, title=named)
         mark = fingerprint([step.inputs for step in _pages(issue, order)])
         orders.append(replace(order, fingerprint=mark, provenance=_provenance(issue, verdict, mark, words)))
     return orders
@@ -480,10 +484,11 @@ def _orders(issue: _Issue, draft: Order, verdict: Verdict) -> list[Order]:
 
 def _pages(issue: _Issue, order: Order) -> Iterator[Step]:
     """Yield the execution of each page of a pack."""
-    made_from = page_inputs(order)
+    files = page_files(order)
+    made_from = digests(files, order.project.root)
     told = {"audience": order.told} if order.told else {}
     for notebook in issue.plan.present:
-        yield execution(order, notebook, issue.parameters[notebook.name] | told, made_from)
+        yield execution(order, notebook, issue.parameters[notebook.name] | told, made_from, files)
 
 
 def _make(maker: Maker, issue: _Issue, orders: Sequence[Order], aside: Path) -> bool:
@@ -501,7 +506,8 @@ def _make(maker: Maker, issue: _Issue, orders: Sequence[Order], aside: Path) -> 
             if (measured / name).is_file():
                 shutil.copyfile(measured / name, order.folder / name)
     failures = make_packs(maker, [(order, list(_pages(issue, order))) for order in orders])
-    if failures and not all((order.folder / archive.PAGE).is_file() for order in orders):
+    is_whole = all((order.folder / archive.PAGE).is_file() for order in orders)
+    if failures and not (is_whole and all(failure.is_page for failure in failures)):
         raise as_error(failures)
     for failure in failures:
         place = aside if failure.audience == EVERYBODY else aside / failure.audience

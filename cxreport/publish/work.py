@@ -10,15 +10,30 @@ from pathlib import Path
 from cxreport.config import ESTIMATES_FILE
 from cxreport.present.pack import open_pack
 from cxreport.present.words import Words
-from cxreport.publish import archive, document, exports, notebooks, render
+from cxreport.publish import archive, document, execution, exports, render
+from cxreport.publish.execution import Access
 from cxreport.publish.notebooks import Notebook, Value
 from cxreport.publish.orders import Order
 
 
-def execute(order: Order, notebook: Notebook, values: Mapping[str, Value]) -> None:
-    """Execute a notebook into the pack's folder of notebooks; raises what `notebooks.execute` raises."""
-    folder = order.folder / archive.NOTEBOOKS
-    notebooks.execute(order.project, [notebook], folder, {notebook.name: values}, as_of=order.as_of)
+def ready() -> None:
+    """Do nothing: a process that does it has imported this module."""
+
+
+def execute(order: Order, notebook: Notebook, values: Mapping[str, Value], files: Sequence[Path] | None = None) -> None:
+    """Execute a notebook into the pack's folder of notebooks; raises what `execution.execute` raises.
+
+    `files` are the only ones of the project that it may read.
+    """
+    execution.execute(
+        order.project,
+        notebook,
+        order.folder / archive.NOTEBOOKS,
+        values,
+        as_of=order.as_of,
+        limits=order.report.limits,
+        access=Access(network=order.network, files=None if files is None else tuple(files)),
+    )
 
 
 def press(order: Order, names: Sequence[str], html: str, pdf: str) -> None:
@@ -43,7 +58,7 @@ def press(order: Order, names: Sequence[str], html: str, pdf: str) -> None:
             html=order.folder / html,
             pdf=order.folder / pdf if pdf else None,
             project=order.project,
-            timestamp=notebooks.epoch(order.as_of),
+            timestamp=execution.epoch(order.as_of),
         )
 
 
@@ -57,7 +72,7 @@ def export(order: Order, names: Sequence[str]) -> None:
         _executed(order, names),
         title=order.title,
         provenance=order.provenance,
-        at=notebooks.epoch(order.as_of),
+        at=execution.epoch(order.as_of),
     )
 
 

@@ -13,6 +13,7 @@ from importlib import import_module
 from multiprocessing import connection
 from typing import Any
 
+from cxreport.config import Project
 from cxreport.errors import RunError
 
 _WORK = "cxreport.publish.work"
@@ -24,8 +25,14 @@ _SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS
 class Workers:
     """Does pieces of work, functions of `cxreport.publish.work` by name, at once or in other processes."""
 
-    def __init__(self, pool: Executor | None = None) -> None:
-        self._pool = pool
+    def __init__(self, number: int = 1, pool: Executor | None = None) -> None:
+        self._number, self._pool = number, pool
+
+    def start(self) -> None:
+        """Let the processes begin, whose imports take a while, before there is anything to do."""
+        if self._pool:
+            for _ in range(self._number):
+                self._pool.submit(_do, "ready")
 
     def submit(self, name: str, *arguments: Any) -> "Future[Any]":
         """Return a future of `work.<name>(*arguments)`."""
@@ -40,7 +47,7 @@ class Workers:
 
 
 @contextmanager
-def workers(number: int) -> Iterator[Workers]:
+def workers(project: Project, number: int) -> Iterator[Workers]:
     """Yield workers in so many processes, which start at the first piece of work; they end with the block.
 
     Where the system can, they are forked from a process that has imported everything and runs no threads.
@@ -50,11 +57,11 @@ def workers(number: int) -> Iterator[Workers]:
     if number == 1:
         yield Workers()
         return
-    pool = ProcessPoolExecutor(number, mp_context=_context(), initializer=_begin)
+    pool = ProcessPoolExecutor(number, mp_context=_context(), initializer=_begin, initargs=(project,))
     earlier = dict(os.environ)
     os.environ |= _SINGLE
     try:
-        yield Workers(pool)
+        yield Workers(number, pool)
     except BrokenProcessPool:
         raise RunError(
             found="a process that makes pages died",
@@ -86,12 +93,13 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _begin() -> None:
-    """Leave interrupts to the first process, and end when it does, however that is."""
+def _begin(project: Project) -> None:
+    """Leave interrupts to the first process, end when it does, however that is, and prepare for kernels."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    import_module("cxreport.publish.execution").warm(project)
 
 
 def _end_with(sentinel: int) -> None:

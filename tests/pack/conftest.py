@@ -14,7 +14,7 @@ from cxreport.config import Project, load_dataset, load_report
 from cxreport.periods import Period
 from cxreport.present.words import Words
 from cxreport.publish import document, render
-from cxreport.publish.notebooks import epoch
+from cxreport.publish.execution import epoch
 from cxreport.validate import read_verdict
 
 

@@ -258,12 +258,12 @@ def _(reader, *, kpi, target, size, **figures):
 
 
 @sentence(
-    r"(?P<kpi>[^:]+): (?P<signal>.+?), overall \((?P<usual_low>.+?) to (?P<usual_high>.+?)\) "
+    r"(?P<kpi>[^:]+): (?P<signal>.+?), overall \(usual range (?P<usual_low>.+?) to (?P<usual_high>.+?)\) "
     rf"\((?P<value>.+?), {BASE}\)\."
 )
 def _(reader, *, kpi, signal, usual_low, usual_high, **figures):
     row = reader.total(reader.kpi(kpi)["id"])
-    demand(row["signal"] == signal, f"signal is {row['signal']}")
+    demand(row["signal"] == signal.replace(" times", ""), f"signal is {row['signal']}")
     for text, column in ((usual_low, "usual_low"), (usual_high, "usual_high")):
         demand(Number.of(text).is_of(row[column]), f"{column} {text} of {row[column]}")
     reader.valued(row, **figures)
@@ -278,7 +278,7 @@ def _(reader, *, facts):
         elif found := re.fullmatch(r"(?P<group>.+) (?P<way>rose|fell) (?P<size>.+?)", fact):
             reader.moved(reader.group(kpi["id"], found["group"]), kpi["unit"], found["way"], found["size"])
         elif found := re.fullmatch(r"(?P<signal>.+?), overall \(.+\)", fact):
-            demand(reader.total(kpi["id"])["signal"] == found["signal"], fact)
+            demand(reader.total(kpi["id"])["signal"] == found["signal"].replace(" times", ""), fact)
         else:
             raise NotTrueError(f"not understood: {fact}")
 

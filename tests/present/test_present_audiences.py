@@ -28,9 +28,11 @@ def project(measured, tmp_path_factory):
     is_now = (rows["segment"] == "all") & (rows["period"] == "2026-09")
     rows.loc[is_now & (rows["kpi"] == "nps"), ["apart", "value"]] = ["above", 30.0]
     rows.loc[is_now, ["peer_percentile", "peer_low", "peer_high"]] = [0.75, 0.5, 1.0]
+    is_total = (estimates["segment"] == "all") & (estimates["period"] == "2026-09") & estimates["question"].isna()
     parts = {"north": (HOSTILE, rows), "gone": ("Gone", rows[rows["period"] < "2026-09"])}
     for audience, (title, own) in parts.items():
         write_table(own, whole / audience / "estimates.parquet", ESTIMATES, ESTIMATES_KEY)
+        write_table(estimates[is_total], whole / audience / "whole.parquet", ESTIMATES, ESTIMATES_KEY)
         shutil.copyfile(whole / "mix.parquet", whole / audience / "mix.parquet")
         told = {"id": audience, "title": title, "by": "region", "levels": [audience]}
         (whole / audience / "audience.json").write_text(json.dumps(told))

@@ -1,10 +1,11 @@
 """The journey page says where it hurts only where a corrected test does, and shows nothing that is hidden."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from cxreport.present import journey
+from cxreport.present import actions, drivers, journey, next_steps, voice
 from cxreport.present.markup import Markdown, Picture
 
 CELLS = [("join", "Order", 200, 0.80), ("install", "Visit", 300, 0.48), ("use", "Line", 8, None)]
@@ -133,7 +134,7 @@ def test_hidden_switching_is_not_told(pack):
 
 @pytest.mark.parametrize(
     "emit",
-    [journey.strip, journey.touchpoints, journey.stages_table, journey.funnel_note, journey.pain_points,
+    [journey.touchpoints, journey.stages_table, journey.funnel_note, journey.pain_points,
      journey.pain_points_table, journey.consistency, journey.switching, journey.visits],
 )  # fmt: skip
 def test_absent_data_are_said_in_a_line(passengers, emit):
@@ -142,6 +143,24 @@ def test_absent_data_are_said_in_a_line(passengers, emit):
     assert isinstance(found, Markdown)
     assert found.text
     assert "\n" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("part", "analysis"),
+    [
+        (journey.strip, "journey"),
+        (next_steps.ranked, "journey"),
+        (voice.themes_said, "themes"),
+        (drivers.said, "drivers"),
+        (actions.for_executive, "actions"),
+    ],
+)
+def test_first_page_leaves_out_what_the_definition_leaves_out(monthly, analysed, part, analysis):
+    """An analysis that is asked for and empty is told in a line; one that is not asked for is not told at all."""
+    empty = analysed(curve=[], pain_points=[], themes=[], drivers=[], actions=[])
+    assert part(empty).text
+    asked = monthly.report.analyses.model_copy(update={analysis: None})
+    assert part(replace(empty, report=monthly.report.model_copy(update={"analyses": asked}))).text == ""
 
 
 def test_same_pack_gives_the_same_bytes(pack):

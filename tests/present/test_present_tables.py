@@ -96,7 +96,7 @@ def test_mix_table_adds_up(monthly):
 
 def test_absent_things_are_told_in_a_sentence(monthly, passengers):
     """What a report does not have is a plain sentence or nothing, never a broken table."""
-    assert tables.questions_table(monthly).text == "No KPI of this report is computed per question."
+    assert tables.questions_table(monthly).text == ""
     assert tables.changes_table(passengers).text == passengers.words("tables.no_earlier")
     assert tables.segment_table(passengers, passengers.leading, "touchpoint").text == ""
     assert tables.mix_table(passengers, passengers.mix_segment).text == ""
@@ -201,12 +201,12 @@ def test_usual_ranges_tell_how_they_are_fixed(monthly):
 
 def test_equal_limits_are_told_once(monthly):
     """KPIs with the usual limits share a row; those with limits of their own are named."""
-    assert rows_of(method.small_bases(monthly)) == [["All other KPIs", "10", "30"], ["NRR", "10", "300"]]
+    assert rows_of(method.small_bases(monthly)) == [["NRR", "10", "300"], ["All other KPIs", "10", "30"]]
     alike = {name: kpi.model_copy(update={"minimum_base": Base()}) for name, kpi in monthly.kpis.items()}
     assert rows_of(method.small_bases(replace(monthly, kpis=alike))) == [["All KPIs", "10", "30"]]
     strict = alike["enps"].model_copy(update={"minimum_base": Base(warn=50, suppress=20)})
     rows = rows_of(method.small_bases(replace(monthly, kpis=alike | {"enps": strict})))
-    assert rows == [["All other KPIs", "10", "30"], ["eNPS", "20", "50"]]
+    assert rows == [["eNPS", "20", "50"], ["All other KPIs", "10", "30"]]
 
 
 def test_kpis_stand_under_their_area(monthly, passengers):
@@ -251,7 +251,7 @@ def test_headline_kpis_stand_beside_each_other_by_group(monthly):
     text = tables.headline_tables(monthly).text
     assert re.findall(r"^### (.*)$", text, re.MULTILINE) == ["Journey stage", "Touchpoint"]
     row = next(row for row in rows_of(tables.headline_tables(monthly)) if row[0] == "Installation visit")
-    assert re.fullmatch(r"55% \[\(50% to 60%; n 209; below all others\)\]\{\.cx-second\}", row[1])
+    assert re.fullmatch(r"55% \[\(50% to 60%; n\N{NO-BREAK SPACE}209; below the rest\)\]\{\.cx-second\}", row[1])
     estimates = monthly.estimates.copy()
     estimates.loc[estimates["level"] == "Installation visit", "suppressed"] = "complementary"
     text = tables.headline_tables(replace(monthly, estimates=estimates)).text
@@ -261,12 +261,12 @@ def test_headline_kpis_stand_beside_each_other_by_group(monthly):
 def test_notes_of_totals_are_shown_without_benchmarks(monthly, passengers):
     """What measuring noted of a total stands there with its KPI; refused benchmarks are told in the method."""
     text = tables.notes(monthly).text
-    assert "- NPS: 1,049 without an answer left out." in text
+    assert "- NPS: 1,049 left out for want of an answer." in text
     noted = monthly.estimates.assign(note="2 without an answer left out; 7 still open, taken as longest")
     text = tables.notes(replace(monthly, estimates=noted)).text
-    assert re.search(r"Retention.*: 2 customers left out, for which it does not arise or cannot be told yet", text)
+    assert re.search(r"Retention.*: 2 customers left out, because the question does not arise", text)
     assert "NPS, CSAT" in text
-    assert "7 still open, taken as longest" in text
+    assert "7 still open, taken as the longest" in text
     assert "refused" not in text
     assert tables.notes(passengers).text == ""
 

@@ -184,9 +184,7 @@ def test_public_posts_are_shown_where_measured(monthly, passengers):
     assert "measures no public posts" in voice.public(passengers).text
 
 
-@pytest.mark.parametrize(
-    "emit", [voice.themes, voice.themes_said, voice.themes_table, voice.quotes, voice.topics, voice.texts]
-)
+@pytest.mark.parametrize("emit", [voice.themes, voice.themes_table, voice.quotes, voice.topics, voice.texts])
 def test_absent_data_are_said_in_a_line(passengers, emit):
     """A report without comments says so in one line, and fails nowhere."""
     found = emit(passengers)

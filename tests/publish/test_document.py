@@ -57,6 +57,40 @@ def test_every_notebook_becomes_a_chapter(make, merged, tmp_path):
     assert "What moved in September 2026, and why" in node.cells[1].source
 
 
+def test_headings_and_containers_without_content_are_left_out(make, merged, tmp_path):
+    """A section or column goes when its cells show nothing; one with prose, a sub-section or a figure stays."""
+
+    def shows(text):
+        return new_code_cell("part", outputs=[new_output("display_data", data={"text/markdown": text})])
+
+    path = make.save(
+        tmp_path / "30_executive.ipynb",
+        make.front_matter("Summary"),
+        new_markdown_cell("::::: {.columns}\n:::: {.column}\n## Where it hurts"),
+        shows(""),
+        new_markdown_cell("::::\n:::: {.column}\n## What customers say"),
+        shows("A theme."),
+        new_markdown_cell("::::\n:::::"),
+        new_markdown_cell("::::: {.columns}\n:::: {.column}\n## What we changed"),
+        shows(""),
+        new_markdown_cell("::::\n:::::"),
+        new_markdown_cell("## Groups\n\n### Region"),
+        shows("A table."),
+        new_markdown_cell("### Plan"),
+        shows(""),
+        new_markdown_cell("## Questions"),
+        shows(""),
+        shows("## Notes\n\n- One."),
+        new_markdown_cell("## In words\n\nProse."),
+    )
+    sources = "\n".join(cell.source for cell in merged(path).cells if cell.cell_type == "markdown")
+    for gone in ("Where it hurts", "What we changed", "Plan", "Questions"):
+        assert gone not in sources
+    for kept in ("## Groups\n\n### Region", "## In words\n\nProse."):
+        assert kept in sources
+    assert sources.count("{.columns}") == sources.count("{.column}") == 1
+
+
 def test_hidden_cells_are_left_out(make, merged, tmp_path):
     """Parameters, cells that are not included and cells tagged `remove-cell` do not reach the document."""
     sources = "\n".join(cell.source for cell in merged(*make.language_notebooks(tmp_path)).cells)

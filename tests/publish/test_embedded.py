@@ -118,9 +118,18 @@ def test_markup_in_prose_is_text(make, render_cells):
 
 
 def test_letters_of_other_scripts_do_not_break_the_pdf(rendered):
-    """Vietnamese is drawn; where no font has a letter, as for Chinese, a marked box stands in its place."""
+    """Vietnamese is drawn; where no font has the letters, as for Chinese, the PDF says where they can be read."""
     assert "中文, ≥ 5 → 2" in rendered.page
-    assert re.search(r"Tiếng Việt, \S\S, ≥ 5 → 2", text_of(rendered.pdf))
+    assert "Tiếng Việt, [characters that only the web page shows], ≥ 5 → 2" in text_of(rendered.pdf)
+
+
+def test_words_of_another_script_are_told_of_once(make, render_cells):
+    """A sentence whose words no font has is one note in the PDF, and marks and joiners go with their letters."""
+    cell = make.printing("Wi-Fi: नमस्ते दुनिया \U0001f468\u200d\U0001f3ed\ufe0f, `中文`!")
+    note = "[characters that only the web page shows]"
+    page, text = render_cells(cell)
+    assert "नमस्ते दुनिया" in page
+    assert f"Wi-Fi: {note}, {note}!" in text
 
 
 ODD = [
@@ -134,13 +143,52 @@ ODD = [
 
 @pytest.mark.parametrize("name", ODD)
 def test_no_letter_of_a_chart_stops_the_pdf(make, render_cells, name):
-    """Emoji, joined letters and marks, of which Typst makes no PDF/UA in a chart, are boxes there and whole in HTML."""
+    """Emoji, joined letters and marks, of which Typst makes no PDF/UA in a chart, are left out there, whole in HTML."""
     cell = make.figure("fig-odd")
     drawn = make.SVG.replace("</svg>", f'<text x="20" y="40">{name} 5 %</text></svg>')
     cell.outputs[0].data["image/svg+xml"] = drawn
     page, text = render_cells(cell)
     assert name in page
     assert "5 %" in text
+
+
+def test_a_number_with_a_dot_begins_no_list(make, render_cells, tmp_path):
+    """A cell that starts with `10. August` is a date in the PDF too, not the tenth item of a list."""
+    render_cells(make.printing("| Day |\n|:---|\n| 10&#46; August 2026 |"))
+    assert not {"/L", "/LI"} & tags(tmp_path / "report.pdf")
+
+
+@pytest.mark.parametrize(("lines", "page"), [(3, 0), (24, 1)])
+def test_a_chapter_follows_where_there_is_room(render_cells, tmp_path, lines, page):
+    """A chapter starts on the page of the one before, unless little of that page is left."""
+    render_cells(new_markdown_cell("\n\n".join(["A line."] * lines)), new_markdown_cell("# Next one\n\nText."))
+    assert "Next one" in PdfReader(tmp_path / "report.pdf").pages[page].extract_text()
+
+
+def test_words_of_a_column_fit_into_it(make, render_cells, tmp_path):
+    """However much the other columns say, the next one starts right of a column's longest word."""
+    cells = [f"{'ein langer Satz ' * 8}|Rückmeldungen|2 von 1458|abgelehnt|{'noch ein Satz ' * 8}" for _ in range(3)]
+    render_cells(make.printing("\n".join(["a|b|c|d|e", ":--|:--|:--|:--|:--", *cells])))
+    starts = {}
+
+    def note(text, page, line, *_):
+        starts.setdefault(text.strip(), page[0] * line[4] + page[4])
+
+    PdfReader(tmp_path / "report.pdf").pages[0].extract_text(visitor_text=note)
+    assert starts["2 von 1458"] - starts["Rückmeldungen"] > 60  # points
+
+
+def tags(pdf):
+    """Return the kinds of all elements of a PDF's structure."""
+    found, left = set(), [PdfReader(pdf).trailer["/Root"]["/StructTreeRoot"]]
+    while left:
+        node = left.pop().get_object()
+        if isinstance(node, dict):
+            found.add(node.get("/S"))
+            left += [node["/K"]] if "/K" in node else []
+        elif isinstance(node, list):
+            left += node
+    return found
 
 
 def test_dots_stay_dots(make, render_cells):
@@ -172,10 +220,10 @@ def test_provenance_is_the_footer(make, rendered):
 
 
 def test_table_without_rows_in_markdown_keeps_its_words(make, render_cells):
-    """A table cell that says why there is no table shows these words with the caption below."""
+    """A table cell that says why there is no table shows these words below the caption."""
     cell = make.displaying(document.MARKDOWN, "No earlier month.", "#| label: tbl-x\n#| tbl-cap: Changes")
     page, text = render_cells(cell, new_markdown_cell("See @tbl-x."))
-    assert re.search(r'<div id="tbl-x" class="float">\s*<p>No earlier month.</p>', page)
+    assert re.search(r'<div id="tbl-x" class="float">\s*<div class="float-caption">[^<]*</div>\s*<p>No earlier', page)
     assert "Table 1: Changes" in text
 
 

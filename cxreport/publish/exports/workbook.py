@@ -19,6 +19,7 @@ from cxreport.publish.exports.cells import AS_WRITTEN, Cell, Number, Sheet
 _READING = ("numbers", "shares", "interval", "changes", "hidden", "association")
 _NOT_IN_NAMES = re.compile(r"[\[\]:*?/\\]")
 _MOST_LETTERS, _MOST_IN_NAME = 32_767, 31  # of a cell and of a sheet's name
+_QUOTED = re.compile(r'"[^"]*"')
 _NARROW, _WIDE, _MOST_ON_A4 = 9, 60, 160  # letters
 _LINE, _HIGHEST = 15, 409  # points
 _MOST_KEPT = 80  # letters of the columns that stay in sight
@@ -159,10 +160,17 @@ class _Writer:
 
 
 def _width(column: Sequence[Cell]) -> int:
-    """Return how wide a column is in letters: its longest text, or its title over two lines."""
+    """Return how wide a column is in letters: its longest text or amount, or its title over two lines."""
     title, *cells = column
-    longest = max((round(1.15 * len(cell)) for cell in cells if isinstance(cell, str)), default=0)
+    longest = max((round(1.15 * len(_text(cell))) for cell in cells if cell), default=0)
     return min(max(_NARROW, longest, len(str(title)) // 2 + 4), _WIDE) + 2
+
+
+def _text(cell: str | Number) -> str:
+    """Return a text, or about what a number looks like: the words of its format, and two decimals as most have."""
+    if isinstance(cell, str):
+        return cell
+    return "".join(_QUOTED.findall(cell.form)[:1]) + f"{cell.value:+,.2f}"
 
 
 def _names_first(columns: Sequence[Sequence[Cell]], widths: Sequence[int]) -> int:
