@@ -283,7 +283,7 @@ class _Kernel:
             network=self._access.network,
             memory_mb=self._limits.memory_mb,
             readable=None if files is None else [*map(str, files), *_own_folders()],
-            listed=[] if files is None else sorted({str(path.parent) for path in files}),
+            listed=[] if files is None else [str(self._project.root)],
         )
         return self._provisioner
 

@@ -16,6 +16,7 @@ from cxreport.periods import Period
 from cxreport.present import pack as present_pack
 from cxreport.publish import archive, document, exports, render
 from cxreport.publish import run as publishing
+from cxreport.publish.kernels import confine
 
 AS_OF = date(2026, 10, 2)
 STARTED = datetime(2026, 10, 5, 8, 30, tzinfo=UTC)
@@ -431,6 +432,25 @@ def test_every_audience_has_a_pack_of_its_own_or_nobody_has_one(regional, publis
     assert "report.html" in contents(pack / "all")
     assert "audience.json" not in contents(pack / "all")
     assert sorted(path.name for path in pack.iterdir()) == ["all", "east", "north", "run.json", "x"]
+
+
+@pytest.mark.skipif(confine.unsupported()["files"] != "", reason="no limit on files here")
+def test_page_of_an_audience_cannot_read_the_figures_of_another(regional, publish):
+    """Its kernel reads its own figures, not those of others or of everybody, and files that the report names."""
+    parameters = f'{STANDARD}audience = ""\nother = "x"'
+    source = (
+        "from pathlib import Path\nwhole = Path('data/measured/monthly') / period\n"
+        "own = (whole / audience / 'estimates.parquet').read_text()\n"
+        "assert own == audience\nif audience: (whole / other / 'estimates.parquet').read_text()"
+    )
+    write_notebook(regional.notebooks / "30_page.ipynb", parameters, source)
+    for other in ("x", "."):
+        with pytest.raises(RunError, match=r"PermissionError.*, for `east`, `north`") as refused:
+            publish(parameters={"other": other})
+        assert "`reads`" in refused.value.do
+    definition = regional.definitions / "monthly.yml"
+    definition.write_text(definition.read_text() + 'reads: ["data/measured/monthly/*/*/estimates.parquet"]\n')
+    publish()
 
 
 def test_pages_of_audiences_must_take_the_audience(regional, publish):
