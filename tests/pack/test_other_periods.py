@@ -25,7 +25,7 @@ PERIODS = {"weekly": "2026-W39", "quarterly": "2026-Q3", "yearly": "2025"}
 RUN = """
 from datetime import UTC, date, datetime
 from cxreport.config import Project, load_report
-from cxreport.publish import run as publishing
+from cxreport.publish import run as publishing, work
 
 project = Project.find()
 for report in {reports}:
@@ -33,7 +33,7 @@ for report in {reports}:
         project, load_report(project, report), None,
         as_of=date(2026, 10, 2), renderer="embedded", started=datetime.now(UTC), tell=print,
     )
-    publishing.sources.ingest = publishing._Pack.export = lambda *_: None  # once will do
+    work.export = lambda *_: None  # once will do
 """
 
 

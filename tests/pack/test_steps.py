@@ -35,6 +35,12 @@ def test_readme_opens_the_issue(small, readme, run):
     assert small.project.root / run(small.project, command).strip() == small.html
 
 
+def test_readme_says_why_a_page_was_made(small, readme, run):
+    """The README's `cxreport why` tells of the first run; a page that the report does not have is refused."""
+    [command] = [line for line in readme if line.startswith("cxreport why ")]
+    assert run(small.project, command) == "40_kpis: made by the last run, because there was none\n"
+
+
 def test_readme_says_who_would_get_the_issue(small, readme, run):
     """The README's `cxreport deliver` names the recipients of the sample company's report and sends nothing."""
     [command] = [line for line in readme if line.startswith("cxreport deliver ")]
@@ -55,7 +61,7 @@ def test_every_readme_command_is_run_somewhere(readme):
     known = ("make", "cxreport", "papermill")
     assert {shlex.split(line)[0] for line in readme} == set(known)
     steps = [shlex.split(line)[1] for line in readme if line.startswith("cxreport ")]
-    assert steps == ["sample", "ingest", "validate", "measure", "run", "open", "deliver", "archive"]
+    assert steps == ["sample", "ingest", "validate", "measure", "run", "why", "open", "deliver", "archive"]
 
 
 @pytest.mark.parametrize("name", ["10_validate", "20_measure"])

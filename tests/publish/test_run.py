@@ -13,8 +13,7 @@ import pytest
 from cxreport.config import Project, load_dataset, load_report
 from cxreport.errors import DefinitionError, GateError, RunError, UsageError
 from cxreport.periods import Period
-from cxreport.present import pack as present_pack
-from cxreport.publish import archive, document, exports, render
+from cxreport.publish import archive, document, exports, render, work
 from cxreport.publish import run as publishing
 from cxreport.publish.kernels import confine
 
@@ -99,7 +98,7 @@ def project(root, tmp_path, monkeypatch):
     monkeypatch.setattr(publishing.sources, "ingest", ingest)
     monkeypatch.setattr(publishing.sources, "covered_periods", covered_periods)
     monkeypatch.setattr(publishing.sources, "last_complete_period", lambda *_: MONTHS[2])
-    monkeypatch.setattr(present_pack, "open_pack", lambda *_: None)  # what is measured here is no table
+    monkeypatch.setattr(work, "open_pack", lambda *_: None)  # what is measured here is no table
     monkeypatch.setattr(exports, "write", lambda _, folder, *__, **___: (folder / "tables.xlsx").write_text("tables"))
     return project
 
@@ -449,7 +448,10 @@ def test_page_of_an_audience_cannot_read_the_figures_of_another(regional, publis
             publish(parameters={"other": other})
         assert "`reads`" in refused.value.do
     definition = regional.definitions / "monthly.yml"
-    definition.write_text(definition.read_text() + 'reads: ["data/measured/monthly/*/*/estimates.parquet"]\n')
+    definition.write_text(
+        definition.read_text()
+        + "\nreads: [data/measured/monthly/*/*/estimates.parquet, data/measured/monthly/*/estimates.parquet]\n"
+    )
     publish()
 
 
