@@ -48,7 +48,7 @@ format: .venv/.ready ## put code and notebooks into the house style
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
-bench: .venv/.ready ## measure speed and memory as ratios against named rivals
+bench: .venv/.ready .venv-lab/.ready ## measure speed and memory as ratios against named rivals
 	@$(BIN)/python tests/bench
 
 lock: .venv/.ready ## resolve the dependencies anew (needs uv on the PATH), then environment.yml from the locks
