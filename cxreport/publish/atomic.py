@@ -51,7 +51,9 @@ def building(output: Path, report: str, period: str) -> Iterator[Path]:
         target.parent.mkdir(exist_ok=True)
         folder.mkdir()
         yield folder
+        _flush(folder)
         _put_in_place(folder, target)
+        _flush_file(target.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -77,9 +79,26 @@ def write_text(path: Path, text: str) -> None:
     aside = path.with_name(f".{path.name}.new")
     try:
         aside.write_text(text, encoding="utf-8")
+        _flush_file(aside)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _flush(folder: Path) -> None:
+    """Have a folder and all that it holds on the disk, so that a loss of power after a rename loses nothing."""
+    for path in (*folder.rglob("*"), folder):
+        _flush_file(path)
+
+
+def _flush_file(path: Path) -> None:
+    if os.name != "posix":  # elsewhere folders cannot be opened, nor files without leave to write
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _place(error: OSError, root: Path) -> str:

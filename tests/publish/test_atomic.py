@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,22 @@ def test_interrupted_building_leaves_the_earlier_issue(output, error):
         interrupted()
     assert (pack / "report.html").read_text() == "first"
     assert hidden(output) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc to tell files by")
+def test_pack_is_on_the_disk_before_it_is_put_in_place(output, monkeypatch):
+    """Every file and folder of a pack is flushed before the rename, and the folder that holds it afterwards."""
+    steps = []
+    flush, put = os.fsync, atomic._put_in_place
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (steps.append(os.readlink(f"/proc/self/fd/{file}").rsplit("/", 1)[1]), flush(file))
+    )
+    monkeypatch.setattr(atomic, "_put_in_place", lambda *places: (steps.append("rename"), put(*places)))
+    with atomic.building(output, "monthly", "2026-09") as folder:
+        (folder / "all").mkdir()
+        (folder / "all" / "report.html").write_text("page")
+    assert sorted(steps[:3]) == sorted([folder.name, "all", "report.html"])
+    assert steps[3:] == ["rename", "monthly"]
 
 
 def test_issue_set_aside_by_a_killed_run_comes_back(tmp_path):
