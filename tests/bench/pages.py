@@ -2,9 +2,9 @@
 
 The recipe is one Papermill command for each page and audience, then nbconvert for its HTML, of which it makes no PDF;
 and one render of all pages as a Quarto project, HTML and PDF, where Quarto is on the PATH. Everybody starts from
-measured figures. The suite's run also makes slides, workbooks, executive pages and the archive, and finds that its prepare steps
-need no second time. Peak memory is the sum of all processes' shares, looked at twice a second; CPU time is that of the
-whole machine, which should have nothing else to do.
+measured figures. The suite's run also makes slides, workbooks, executive pages and the archive, and finds that its
+prepare steps need no second time. Peak memory is the sum of all processes' shares, looked at twice a second; CPU time
+is that of the whole machine, which should have nothing else to do.
 """
 
 import argparse

@@ -63,9 +63,12 @@ def test_pack_is_on_the_disk_before_it_is_put_in_place(output, monkeypatch):
     """Every file and folder of a pack is flushed before the rename, and the folder that holds it afterwards."""
     steps = []
     flush, put = os.fsync, atomic._put_in_place
-    monkeypatch.setattr(
-        os, "fsync", lambda file: (steps.append(os.readlink(f"/proc/self/fd/{file}").rsplit("/", 1)[1]), flush(file))
-    )
+
+    def flushed(file):
+        steps.append(Path(f"/proc/self/fd/{file}").readlink().name)
+        flush(file)
+
+    monkeypatch.setattr(os, "fsync", flushed)
     monkeypatch.setattr(atomic, "_put_in_place", lambda *places: (steps.append("rename"), put(*places)))
     with atomic.building(output, "monthly", "2026-09") as folder:
         (folder / "all").mkdir()
