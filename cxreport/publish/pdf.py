@@ -6,23 +6,40 @@ deflated. Another file is read as one that shows nothing.
 
 import re
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, NamedTuple
 
+
+def _in_string(depth: int) -> bytes:
+    """Return a pattern of what a string holds: parentheses only in pairs, within each other so many times."""
+    nested = rb"|\(%b\)" % _in_string(depth - 1) if depth else b""
+    return rb"(?:[^()\\]++|\\.%b)*+" % nested
+
+
+_STRING = rb"\((?P<string>%b)\)" % _in_string(8)
 _ENTRY = re.compile(rb"(\d{10}) \d{5} ([nf])")
 _HEAD = re.compile(rb"\s*\d+ \d+ obj\b")
 _STREAM = re.compile(rb"\s*stream\r?\n")
 _TOKEN = re.compile(
-    rb"\s*(?:(?P<string>\()|<(?P<hex>[0-9A-Fa-f\s]*)>|(?P<mark><<|>>|[\[\]])"
-    rb"|/(?P<name>[^\s()<>\[\]{}/%]*)|(?P<reference>\d+ \d+ R\b)|(?P<word>[^\s()<>\[\]{}/%]+))"
+    rb"\s*(?:" + _STRING + rb"|<(?P<hex>[0-9A-Fa-f\s]*)>|(?P<mark><<|>>|[\[\]])"
+    rb"|/(?P<name>[^\s()<>\[\]{}/%]*)|(?P<reference>\d+ \d+ R\b)|(?P<word>[^\s()<>\[\]{}/%]+))",
+    re.DOTALL,
 )
-_PARENTHESIS = re.compile(rb"\\.|[()]", re.DOTALL)
-_ESCAPE = re.compile(rb"\\([0-7]{1,3}|\r?\n|.)", re.DOTALL)
+_ESCAPE = re.compile(rb"\\([0-3]?[0-7]{1,2}|\r?\n|.)", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 _LETTERS = re.compile(rb"<([0-9A-Fa-f]+)>\s*<([0-9A-Fa-f]*)>")
+_CLOSING = {b">>", b"]"}
 _CELLS = {"TD", "TH"}
+
+
+# What text is made of in the content of a page.
+_CONTENT = re.compile(
+    _STRING + rb"|<(?P<hex>[0-9A-Fa-f]+)>|/(?P<font>\w+) \S+ Tf|/MCID (?P<number>\d+)|BDC|EMC|T[jJ]\b",
+    re.DOTALL,
+)
 
 
 class Name(str):
@@ -41,8 +58,14 @@ class Word(bytes):
     """A number, a constant or an operator."""
 
 
-class _End(NamedTuple):
+@dataclass(frozen=True)
+class _End:
+    """What begins or ends an array or a dictionary."""
+
     mark: bytes
+
+
+_ENDS = {mark: _End(mark) for mark in (b"<<", b">>", b"[", b"]")}
 
 
 @dataclass(frozen=True)
@@ -93,11 +116,13 @@ class _File:
 
     @cached_property
     def root(self) -> dict[str, Any]:
-        """The object that leads to all others; empty where the file is none that can be read."""
-        start = self._content.rfind(b"trailer")
-        trailer = next(_parsed(self._content, start + len(b"trailer")), None) if start >= 0 else None
-        found = self.resolve(trailer.get("Root")) if isinstance(trailer, dict) else None
-        return found if isinstance(found, dict) else {}
+        """The object that leads to all others; empty where the file has no list of them."""
+        found = self._content.rpartition(b"trailer")
+        if not found[0]:
+            return {}
+        tokens = _Tokens(found[2], 0)
+        root: dict[str, Any] = self.resolve(_value(tokens, next(tokens))["Root"])
+        return root
 
     @cached_property
     def _places(self) -> list[int]:
@@ -143,27 +168,24 @@ class _File:
         """Return the texts of a page's marked contents by their numbers."""
         about = self._object(page)[0]
         fonts = self.resolve(self.resolve(about["Resources"]).get("Font", {}))
-        texts: dict[int, str] = {}
+        texts: dict[int, str] = defaultdict(str)
         letters: dict[bytes, str] = {}
-        operands: list[Any] = []
-        inside: list[int | None] = []
-        for token in _parsed(self._stream(about["Contents"]), 0):
-            if not isinstance(token, Word) or _is_number(token):
-                operands.append(token)
-                continue
-            match bytes(token):
-                case b"BDC" | b"BMC":
-                    told = operands[-1] if isinstance(operands[-1], dict) else {}
-                    inside.append(int(told["MCID"]) if "MCID" in told else None)
-                case b"EMC":
-                    inside.pop()
-                case b"Tf":
-                    letters = self._fonts(self.resolve(fonts)[operands[-2]].number)
-                case b"Tj" | b"TJ" if inside and inside[-1] is not None:
-                    parts = operands[-1] if isinstance(operands[-1], list) else [operands[-1]]
-                    text = "".join(_decoded(part, letters) for part in parts if type(part) is bytes)
-                    texts[inside[-1]] = texts.get(inside[-1], "") + text
-            operands = []
+        number = -1  # of no marked content
+        strings: list[bytes] = []
+        for found in _CONTENT.finditer(self._stream(about["Contents"])):
+            if found["string"] is not None or found["hex"]:
+                strings.append(_ESCAPE.sub(_unescaped, found["string"] or b"") or bytes.fromhex(found["hex"].decode()))
+            elif found["font"]:
+                letters = self._fonts(fonts[found["font"].decode()].number)
+            elif found["number"]:
+                number = int(found["number"])
+            elif found[0] == b"BDC":
+                strings = []  # those were about what begins here
+            elif found[0] == b"EMC":
+                number = -1
+            else:
+                texts[number] += "".join(_decoded(string, letters) for string in strings)
+                strings = []
         return texts
 
     def _letters_of(self, font: int) -> dict[bytes, str]:
@@ -178,10 +200,6 @@ class _File:
 
 def _decoded(text: bytes, letters: dict[bytes, str]) -> str:
     return "".join(letters.get(text[at : at + 2], "") for at in range(0, len(text), 2))
-
-
-def _is_number(token: bytes) -> bool:
-    return token[-1:].isdigit() or token[-1:] == b"."
 
 
 # --- syntax --------------------------------------------------------------------------------------
@@ -204,37 +222,21 @@ class _Tokens:
         text = found[found.lastgroup or 0]
         match found.lastgroup:
             case "string":
-                return self._string()
+                return _ESCAPE.sub(_unescaped, text)
             case "hex":
                 return bytes.fromhex(text.decode())
             case "mark":
-                return _End(text)
+                return _ENDS[text]
             case "name":
                 return Name(text.decode("latin-1"))
             case "reference":
                 return Reference(int(text.split()[0]))
         return Word(text)
 
-    def _string(self) -> bytes:
-        start, depth = self.place, 1
-        for found in _PARENTHESIS.finditer(self._content, start):
-            depth += (found[0] == b"(") - (found[0] == b")")
-            if not depth:
-                self.place = found.end()
-                return _ESCAPE.sub(_unescaped, self._content[start : found.start()])
-        raise StopIteration
-
 
 def _unescaped(found: re.Match[bytes]) -> bytes:
     mark = found[1]
-    return bytes([int(mark, 8) & 255]) if mark.isdigit() else _ESCAPED.get(mark, mark.strip(b"\r\n"))
-
-
-def _parsed(content: bytes, place: int) -> Iterator[Any]:
-    """Yield the values of a part of a file, operators too."""
-    tokens = _Tokens(content, place)
-    for token in tokens:
-        yield _value(tokens, token)
+    return int(mark, 8).to_bytes() if mark.isdigit() else _ESCAPED.get(mark, mark.strip(b"\r\n"))
 
 
 def _value(tokens: _Tokens, token: Any) -> Any:
@@ -242,7 +244,7 @@ def _value(tokens: _Tokens, token: Any) -> Any:
         return token
     items = []
     for inner in tokens:
-        if inner in (_End(b">>"), _End(b"]")):
+        if isinstance(inner, _End) and inner.mark in _CLOSING:
             break
         items.append(_value(tokens, inner))
     return items if token.mark == b"[" else dict(zip(items[::2], items[1::2], strict=False))
