@@ -86,7 +86,7 @@ def board(pack: Pack) -> Markdown:
     if not found:
         return Markdown(pack.words("actions.none"))
     head = [pack.words(f"actions.head.{name}") for name in ("done", "who", "told", "effect")]
-    return Markdown(pipe_table(head, [_row(pack, action) for action in found]))
+    return Markdown(pipe_table(pack.mark, head, [_row(pack, action) for action in found]))
 
 
 def reading(pack: Pack) -> Markdown:
@@ -161,7 +161,7 @@ def open_table(pack: Pack) -> Markdown:
         return Markdown("")
     score = escape_markdown(pack.kpis[found[0].kpi].short)
     head = [pack.words("actions.open.head"), score, pack.words("actions.open.gain")]
-    return Markdown(pipe_table(head, [_finding(pack, finding) for finding in found], "lrr"))
+    return Markdown(pipe_table(pack.mark, head, [_finding(pack, finding) for finding in found], "lrr"))
 
 
 # --- rows and sentences --------------------------------------------------------------------------
@@ -325,6 +325,7 @@ def _picture(pack: Pack, judged: Sequence[Action]) -> Picture:
             axes.set_axis_off()
         return picture(
             canvas,
+            pack.mark,
             alt=words("actions.chart.alt", title=title, panels=" ".join(_told(pack, action) for action in judged)),
             caption=words("actions.chart.caption", source=escape_markdown(pack.words.text(pack.dataset.title))),
             data=_data(pack, judged),
@@ -398,4 +399,4 @@ def _data(pack: Pack, judged: Sequence[Action]) -> str:
             words("tables.range", low=values[f"{side}before"], high=values[f"{side}after"]) for side in ("", "rest_")
         )
         rows.append([_done(action) + tables.second(_group(pack, action)), own, rest, difference, _bases(pack, action)])
-    return pipe_table(head, rows, "lrrrr")
+    return pipe_table(pack.mark, head, rows, "lrrrr")

@@ -80,6 +80,7 @@ def trend(pack: Pack, kpi: ShownKpi, events: Sequence[Event] = ()) -> Picture | 
         notes = closing_notes(pack, is_cut, listed)
         return picture(
             canvas,
+            pack.mark,
             alt=_in_words(pack, kpi, title),
             caption=words("charts.trend.caption", shaded=_shaded(pack, "trend", [kpi]), bar=bar, notes=notes).strip(),
             data=_trend_table(pack, kpi),
@@ -146,6 +147,7 @@ def before_after(pack: Pack, kpi: ShownKpi, segment: str) -> Picture | Markdown:
         told = " ".join(moved) or words("charts.before_after.none")
         return picture(
             canvas,
+            pack.mark,
             alt=words("charts.before_after.alt", title=title, moved=told, **months),
             caption=words("charts.before_after.caption", notes=closing_notes(pack, is_cut), **months),
             data=_change_table(pack, kpi, levels, months),
@@ -175,9 +177,10 @@ def mix(pack: Pack) -> Picture | Markdown:
         subject = escape_markdown(kpi.short)
         return picture(
             canvas,
+            pack.mark,
             alt=words("charts.mix.alt", title=title, levels=levels, **parts[names[-1]], **months),
             caption=words("charts.mix.caption", kpi=subject, notes=closing_notes(pack), **months),
-            data=pipe_table(head, shown, "lrr"),
+            data=pipe_table(pack.mark, head, shown, "lrr"),
         )
 
 
@@ -202,6 +205,7 @@ def _trends_of(pack: Pack, title: str, kpis: Sequence[ShownKpi]) -> Picture:
         parts: Said = {"shaded": _shaded(pack, "trends", kpis), "notes": closing_notes(pack, any(are_cut))}
         return picture(
             canvas,
+            pack.mark,
             alt=_all_in_words(pack, kpis, title),
             caption=words("charts.trends.caption", confidence=pack.confidence, scales=scales, **parts).strip(),
             data=_trends_table(pack, kpis),
@@ -236,6 +240,7 @@ def _segments_of(pack: Pack, kpi: ShownKpi, total: Figure, names: Sequence[str])
         )
         return picture(
             canvas,
+            pack.mark,
             alt=_levels_in_words(pack, kpi, total, levels, title),
             caption=caption,
             data=_level_table(pack, kpi, [total, *levels]),
@@ -539,7 +544,7 @@ def _trend_table(pack: Pack, kpi: ShownKpi) -> str:
         ]
         for period, figure in zip(periods, series, strict=True)
     ]
-    return pipe_table(head, rows, "lrrrr")
+    return pipe_table(pack.mark, head, rows, "lrrrr")
 
 
 def _trends_table(pack: Pack, kpis: Sequence[ShownKpi]) -> str:
@@ -551,7 +556,7 @@ def _trends_table(pack: Pack, kpis: Sequence[ShownKpi]) -> str:
         columns = [[_with_usual(pack, figure, kpi) for figure in _series(pack, kpi)[1]] for kpi in beside]
         months = [words.period(Period.parse(period)) for period in periods]
         head = [_head(pack, "period"), *(words("charts.trends.head", kpi=escape_markdown(kpi.short)) for kpi in beside)]
-        found.append(pipe_table(head, list(zip(months, *columns, strict=True)), "l" + "r" * len(beside)))
+        found.append(pipe_table(pack.mark, head, list(zip(months, *columns, strict=True)), "l" + "r" * len(beside)))
     return "\n\n".join(found)
 
 
@@ -568,7 +573,7 @@ def _level_table(pack: Pack, kpi: ShownKpi, figures: Sequence[Figure]) -> str:
         ]
         for place, figure in enumerate(figures)
     ]
-    return pipe_table(head, rows, "lrrrl")
+    return pipe_table(pack.mark, head, rows, "lrrrl")
 
 
 def _change_table(pack: Pack, kpi: ShownKpi, levels: Sequence[Figure], months: dict[str, str]) -> str:
@@ -583,7 +588,7 @@ def _change_table(pack: Pack, kpi: ShownKpi, levels: Sequence[Figure], months: d
         ]
         for level in levels
     ]
-    return pipe_table(head, rows, "lrrlr")
+    return pipe_table(pack.mark, head, rows, "lrrlr")
 
 
 def _head(pack: Pack, part: str) -> str:

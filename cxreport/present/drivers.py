@@ -48,7 +48,7 @@ def table(pack: Pack) -> Markdown:
     ]
     head = [words(f"drivers.head.{name}") for name in ("driver", "share", "performance", "quadrant")]
     explained = words("drivers.explained", share=words.percent(found[0].r2_adjusted), base=words.number(found[0].n))
-    return Markdown(f"{pipe_table(head, cells, 'lrrl')}\n\n{explained}")
+    return Markdown(f"{pipe_table(pack.mark, head, cells, 'lrrl')}\n\n{explained}")
 
 
 def _found(pack: Pack) -> list[Any]:

@@ -81,6 +81,7 @@ def strip(pack: Pack) -> Picture | Markdown:
         is_cut = mark_cut(axes, axes.yaxis, kpi)
         return picture(
             canvas,
+            pack.mark,
             alt=words("journey.strip.alt", title=title, stages="; ".join(_said(pack, stage, kpi) for stage in stages)),
             caption=words("journey.strip.caption", confidence=pack.confidence, notes=closing_notes(pack, is_cut)),
             data=stages_table(pack).text,
@@ -109,7 +110,7 @@ def stages_table(pack: Pack) -> Markdown:
     ]
     head = [words("journey.head.stage"), escape_markdown(kpi.short), words("journey.head.against")]
     head += [words("tables.head.base"), words("journey.head.drop_off")]
-    return Markdown(pipe_table(head, cells, "lrlrr"))
+    return Markdown(pipe_table(pack.mark, head, cells, "lrlrr"))
 
 
 def funnel_note(pack: Pack) -> Markdown:
@@ -164,6 +165,7 @@ def touchpoints(pack: Pack) -> Picture | Markdown:
         )
         return picture(
             canvas,
+            pack.mark,
             alt=words("journey.touchpoints.alt", title=title, touchpoints=told),
             caption=words("journey.touchpoints.caption", confidence=pack.confidence, notes=closing_notes(pack, is_cut)),
             data=_touchpoints_table(pack, cells, kpi),
@@ -197,7 +199,7 @@ def pain_points_table(pack: Pack, limit: int = _MOST_POINTS) -> Markdown:
     ]
     head = [words("journey.head.touchpoint"), escape_markdown(kpi.short), words("journey.head.impact")]
     head += [words("journey.head.worst"), words("tables.head.base")]
-    return Markdown(pipe_table(head, cells, "lrrrr"))
+    return Markdown(pipe_table(pack.mark, head, cells, "lrrrr"))
 
 
 def consistency(pack: Pack) -> Markdown:
@@ -362,7 +364,7 @@ def _touchpoints_table(pack: Pack, cells: Rows, kpi: ShownKpi) -> str:
         ]
         for cell in cells
     ]
-    return pipe_table([*head, words("tables.head.base")], lines, "llrr")
+    return pipe_table(pack.mark, [*head, words("tables.head.base")], lines, "llrr")
 
 
 def _no_pain_points(pack: Pack) -> Markdown:

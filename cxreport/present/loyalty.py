@@ -57,6 +57,7 @@ def retention_curves(pack: Pack) -> Picture | Markdown:
         is_cut = _finish(axes, pack)
         return picture(
             canvas,
+            pack.mark,
             alt=words("loyalty.curves.alt", title=title, cohorts="; ".join(_ends(pack, cohorts))),
             caption=words(
                 "loyalty.curves.caption", cohort=chosen, confidence=pack.confidence, notes=closing_notes(pack, is_cut)
@@ -90,6 +91,7 @@ def retention_by_cohort(pack: Pack) -> Picture | Markdown:
         is_cut = _finish(axes, pack)
         return picture(
             canvas,
+            pack.mark,
             alt=words("loyalty.by_cohort.alt", title=title, cohorts="; ".join(_ends(pack, _by(found, "cohort")))),
             caption=words("loyalty.by_cohort.caption", confidence=pack.confidence, notes=closing_notes(pack, is_cut)),
             data=_cohorts_table(pack),
@@ -142,6 +144,7 @@ def churn_by_risk(pack: Pack) -> Picture | Markdown:
         )
         return picture(
             canvas,
+            pack.mark,
             alt=words("loyalty.risk.alt", title=title, tenths=told),
             caption=words("loyalty.risk.caption", confidence=pack.confidence, notes=closing_notes(pack, is_cut)),
             data=_tenths_table(pack, tenths),
@@ -165,7 +168,8 @@ def churn_drivers(pack: Pack) -> Markdown:
         ]
         for row in found[:_MOST_DRIVERS]
     ]
-    return Markdown(pipe_table([words(f"loyalty.head.{part}") for part in ("feature", "risk", "odds")], lines, "llr"))
+    head = [words(f"loyalty.head.{part}") for part in ("feature", "risk", "odds")]
+    return Markdown(pipe_table(pack.mark, head, lines, "llr"))
 
 
 def link(pack: Pack) -> Markdown:
@@ -193,7 +197,7 @@ def link(pack: Pack) -> Markdown:
         part for name, key in ((_LINK, "stayed"), (_REVENUE, "spent")) if (part := _difference(pack, name, key))
     )
     when = words("loyalty.link.when", asked.months_ago)
-    return Markdown(f"{when}\n\n{pipe_table(head, lines, 'lrrr')}\n\n{said}")
+    return Markdown(f"{when}\n\n{pipe_table(pack.mark, head, lines, 'lrrr')}\n\n{said}")
 
 
 def returns(pack: Pack) -> Markdown:
@@ -235,7 +239,7 @@ def personas(pack: Pack) -> Markdown:
         for row in found
     ]
     head = [words(f"loyalty.head.{part}") for part in ("persona", "share", "traits", "stability")]
-    return Markdown(pipe_table(head, lines, "lrlr"))
+    return Markdown(pipe_table(pack.mark, head, lines, "lrlr"))
 
 
 def subgroups(pack: Pack, limit: int = _MOST_GROUPS) -> Markdown:
@@ -257,7 +261,7 @@ def subgroups(pack: Pack, limit: int = _MOST_GROUPS) -> Markdown:
         for row in found[:limit]
     ]
     head = [words("tables.head.group"), escape_markdown(kpi.short), words("loyalty.head.difference")]
-    table = pipe_table([*head, words("tables.head.base")], lines, "lrlr")
+    table = pipe_table(pack.mark, [*head, words("tables.head.base")], lines, "lrlr")
     return Markdown("\n\n".join(part for part in (_searched(pack), table) if part))
 
 
@@ -341,7 +345,7 @@ def _cohorts_table(pack: Pack) -> str:
         ]
         lines.append([escape_markdown(words.text(cohort)) + base, *cells])
     head = [words("loyalty.head.cohort"), *(words("loyalty.head.after", days=words.number(days)) for days in horizons)]
-    return pipe_table(head, lines, "l" + "r" * len(horizons))
+    return pipe_table(pack.mark, head, lines, "l" + "r" * len(horizons))
 
 
 # --- leaving -------------------------------------------------------------------------------------
@@ -373,7 +377,7 @@ def _tenths_table(pack: Pack, tenths: Rows) -> str:
         for row in tenths
     ]
     head = [words(f"loyalty.head.{part}") for part in ("tenth", "expected", "observed")]
-    return pipe_table([*head, words("tables.head.base")], lines, "rrrr")
+    return pipe_table(pack.mark, [*head, words("tables.head.base")], lines, "rrrr")
 
 
 def _capital(text: str) -> str:

@@ -7,6 +7,8 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cxreport.present.identity import Mark
+
 # Characters that can never be structure, in any Markdown dialect a renderer may use.
 _HARMLESS = ",%/"
 # References survive every dialect, whereas `\(` starts a formula in some.
@@ -118,15 +120,15 @@ def folded(title: str, content: object) -> str:
     return _FOLDED.format(summary=escape_html(title), heading=escape_markdown(title), content=content)
 
 
-def pipe_table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str = "") -> str:
-    """Return a Markdown table of cells that are Markdown already.
+def pipe_table(mark: Mark, head: Sequence[str], rows: Sequence[Sequence[str]], align: str = "") -> str:
+    """Return a Markdown table of cells that are Markdown already, with the mark of the pack that it belongs to.
 
     `align` holds one letter a column, `l` or `r`; left when empty. At most five columns, so that a phone can show it.
     """
     assert len(head) <= MOST_COLUMNS, "a table of more than five columns cannot be read on a phone"
     assert all(len(row) == len(head) for row in rows)
     rule = ["---:" if side == "r" else ":---" for side in align or "l" * len(head)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+    return mark.on_table("\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)))
 
 
 MOST_COLUMNS = 5

@@ -66,7 +66,7 @@ def counts(pack: Pack) -> Markdown:
         [tables.delivered(pack, name), *(pack.words.number(n) for n in (count.rows_in, count.accepted, count.rejected))]
         for name, count in pack.verdict.tables.items()
     ]
-    return Markdown(pipe_table(_heads(pack, "table", "delivered", "accepted", "left_out"), rows, "lrrr"))
+    return Markdown(pipe_table(pack.mark, _heads(pack, "table", "delivered", "accepted", "left_out"), rows, "lrrr"))
 
 
 def rules_broken(pack: Pack) -> Markdown:
@@ -85,7 +85,7 @@ def rules_broken(pack: Pack) -> Markdown:
     held = len(pack.verdict.rules) - len(rows)
     if not rows:
         return Markdown(words("method.rules_held", held))
-    table = pipe_table(_heads(pack, "rule", "table", "rows", "outcome", "why"), rows, "llrll")
+    table = pipe_table(pack.mark, _heads(pack, "rule", "table", "rows", "outcome", "why"), rows, "llrll")
     return Markdown(f"{table}\n\n{words('method.other_rules', held)}")
 
 
@@ -104,7 +104,7 @@ def feeds_noted(pack: Pack) -> Markdown:
     passed = len(pack.verdict.gates) - len(rows)
     if not rows:
         return Markdown(words("method.checks_passed", passed))
-    table = pipe_table(_heads(pack, "feed", "rule", "found", "expected"), rows)
+    table = pipe_table(pack.mark, _heads(pack, "feed", "rule", "found", "expected"), rows)
     return Markdown(f"{table}\n\n{words('method.other_checks', passed)}")
 
 
@@ -124,7 +124,7 @@ def waivers(pack: Pack) -> Markdown:
     ]
     if not rows:
         return Markdown(words("method.no_waiver"))
-    return Markdown(pipe_table(_heads(pack, "rule", "waiver", "reviewed_by", "reason"), rows))
+    return Markdown(pipe_table(pack.mark, _heads(pack, "rule", "waiver", "reviewed_by", "reason"), rows))
 
 
 def missing_answers(pack: Pack) -> Markdown:
@@ -144,7 +144,7 @@ def missing_answers(pack: Pack) -> Markdown:
     ]
     if not rows:
         return Markdown(words("method.no_missing"))
-    return Markdown(pipe_table(_heads(pack, "question", "without_score", "reasons"), rows, "lrl"))
+    return Markdown(pipe_table(pack.mark, _heads(pack, "question", "without_score", "reasons"), rows, "lrl"))
 
 
 def comparisons(pack: Pack) -> Markdown:
@@ -184,7 +184,7 @@ def small_bases(pack: Pack) -> Markdown:
         told = pack.words("method.other_kpis" if len(limits) > 1 else "method.all_kpis")
         named = told if (suppress, warn) == usual else escape_markdown(", ".join(names))
         rows.append([named, pack.words.number(suppress), pack.words.number(warn)])
-    return Markdown(pipe_table(_heads(pack, "kpi", "shown_from", "unmarked_from"), rows, "lrr"))
+    return Markdown(pipe_table(pack.mark, _heads(pack, "kpi", "shown_from", "unmarked_from"), rows, "lrr"))
 
 
 def benchmarks(pack: Pack) -> Markdown:
@@ -209,7 +209,7 @@ def benchmarks(pack: Pack) -> Markdown:
             )
     if not rows:
         return Markdown(words("method.no_benchmark"))
-    return Markdown(pipe_table(_heads(pack, "kpi", "benchmark", "year", "population", "source"), rows))
+    return Markdown(pipe_table(pack.mark, _heads(pack, "kpi", "benchmark", "year", "population", "source"), rows))
 
 
 def population(pack: Pack) -> Markdown:

@@ -29,6 +29,7 @@ from cxreport.measure import read_analyses
 from cxreport.measure.audiences import Audience, read_audience
 from cxreport.measure.benchmarks import last_day_of, read_benchmarks
 from cxreport.periods import Period
+from cxreport.present.identity import Mark
 from cxreport.present.words import Words
 from cxreport.sources import question_titles
 from cxreport.validate import Verdict, read_verdict, require_publishable
@@ -175,6 +176,7 @@ class Pack:
     verdict: Verdict = field(repr=False)
     question_titles: dict[str, str] = field(repr=False)
     benchmarks: pd.DataFrame = field(repr=False)
+    mark: Mark  # whose figures charts and tables show
     audience: Audience | None = None  # whose figures these are; none where they are everybody's
     whole: pd.DataFrame | None = field(default=None, repr=False)  # everybody's totals, beside an audience's figures
 
@@ -384,6 +386,7 @@ def open_pack(report: str, period: str = "", root: str = "", audience: str = "")
         verdict=require_publishable(read_verdict(project, dataset.id, chosen)),
         question_titles={name: words.text(title) for name, title in question_titles(project, dataset).items()},
         benchmarks=read_benchmarks(project),
+        mark=Mark.of(project, report, chosen, audience),
         audience=replace(reader, title=words.text(reader.title)) if reader else None,
         whole=read_table(own_folder / WHOLE_FILE) if reader else None,
     )

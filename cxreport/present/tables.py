@@ -10,6 +10,7 @@ from math import ceil
 from typing import Literal
 
 from cxreport.config import FactName
+from cxreport.present.identity import Mark
 from cxreport.present.markup import MOST_COLUMNS, Markdown, escape_markdown, folded, pipe_table
 from cxreport.present.pack import ALL, Figure, MixRow, Pack, ShownKpi
 from cxreport.present.words import MINUS, Words, round_half_up
@@ -481,7 +482,7 @@ def kpi_table(pack: Pack, kpis: Sequence[ShownKpi]) -> Markdown:
         head, align = [*head, words("tables.head.past")], align + "l"
         for row, (_, figure) in zip(rows, figures, strict=True):
             row.append(_against_past(pack, figure))
-    return _table(head, rows, align, empty=words("tables.no_kpi"))
+    return _table(pack.mark, head, rows, align, empty=words("tables.no_kpi"))
 
 
 def targets_table(pack: Pack) -> Markdown:
@@ -498,7 +499,7 @@ def targets_table(pack: Pack) -> Markdown:
         if target_text(figure, kpi) or benchmark_text(pack, figure, kpi)
     ]
     head = _heads(pack, "kpi", "value", "target", "benchmark")
-    return _table(head, rows, "lrll", empty=pack.words("tables.no_targets"))
+    return _table(pack.mark, head, rows, "lrll", empty=pack.words("tables.no_targets"))
 
 
 def notes(pack: Pack) -> Markdown:
@@ -534,7 +535,7 @@ def counts_table(pack: Pack) -> Markdown:
     if not rows:
         return Markdown(pack.words("tables.no_counts"))
     head = _heads(pack, "kpi", "value", "counted", "taken_off", "of_all")
-    return Markdown(folded(pack.words("tables.every_count"), pipe_table(head, rows, "lrrrr")))
+    return Markdown(folded(pack.words("tables.every_count"), pipe_table(pack.mark, head, rows, "lrrrr")))
 
 
 def questions_table(pack: Pack) -> Markdown:
@@ -558,7 +559,7 @@ def questions_table(pack: Pack) -> Markdown:
         rows.append([escape_markdown(pack.question_title(question)), *(_asked(f, kpi) for kpi, f in figures), base])
     question, base = _heads(pack, "question", "base")
     head = [question, *(escape_markdown(kpi.short) for kpi in kpis), base]
-    return _table(head, rows, "l" + "r" * (len(head) - 1), empty=pack.words("tables.no_kpi"))
+    return _table(pack.mark, head, rows, "l" + "r" * (len(head) - 1), empty=pack.words("tables.no_kpi"))
 
 
 def segment_table(pack: Pack, kpi: ShownKpi, segment: str) -> Markdown:
@@ -583,7 +584,7 @@ def segment_table(pack: Pack, kpi: ShownKpi, segment: str) -> Markdown:
         head, align = [*head, others], align + "l"
         for row, figure in zip(rows, figures, strict=True):
             row.append(peers_text(pack, figure) + second(_peers_interval_text(pack, figure)))
-    return _table(head, rows, align, empty=pack.words("tables.not_by_this", kpi=escape_markdown(kpi.short)))
+    return _table(pack.mark, head, rows, align, empty=pack.words("tables.not_by_this", kpi=escape_markdown(kpi.short)))
 
 
 def segment_tables(pack: Pack, kpi: ShownKpi) -> Markdown:
@@ -623,7 +624,7 @@ def _beside_table(pack: Pack, kpis: Sequence[ShownKpi], segment: str) -> str:
         for level in sorted(levels, key=lambda level: pack.place(segment, level))
     ]
     head = [escape_markdown(pack.segments[segment].title), *(escape_markdown(kpi.short) for kpi in kpis)]
-    return pipe_table(head, rows, "l" + "r" * len(kpis))
+    return pipe_table(pack.mark, head, rows, "l" + "r" * len(kpis))
 
 
 def stand_outs(pack: Pack, kpi: ShownKpi, limit: int = 6) -> Markdown:
@@ -649,7 +650,8 @@ def stand_outs(pack: Pack, kpi: ShownKpi, limit: int = 6) -> Markdown:
     against = pack.words("tables.head.against_all", value=value_text(total.value if total else None, kpi))
     head = [group, escape_markdown(kpi.short), against, base]
     compared = any(f.apart_p_value is not None for segment in pack.segments for f in pack.figures(kpi.id, segment))
-    return _table(head, rows, "lrlr", empty=pack.words(f"tables.apart.{'none' if compared else 'not_compared'}"))
+    empty = pack.words(f"tables.apart.{'none' if compared else 'not_compared'}")
+    return _table(pack.mark, head, rows, "lrlr", empty=empty)
 
 
 def changes_table(pack: Pack) -> Markdown:
@@ -674,7 +676,8 @@ def changes_table(pack: Pack) -> Markdown:
             for figure in moved
         ]
     head = _heads(pack, "kpi", "group", "value", "change", "base")
-    return _table(head, rows, "llrlr", empty=pack.words("tables.no_changes" if pack.has_past else "tables.no_earlier"))
+    empty = pack.words("tables.no_changes" if pack.has_past else "tables.no_earlier")
+    return _table(pack.mark, head, rows, "llrlr", empty=empty)
 
 
 def reading_changes(pack: Pack) -> Markdown:
@@ -697,7 +700,7 @@ def mix_table(pack: Pack, segment: str) -> Markdown:
         rows.append(_mix_cells(total, pack.words("tables.all"), kpi))
     share, *effects = _heads(pack, "share", "own_change", "changed_share")
     head = [escape_markdown(pack.segments[segment].title), share, escape_markdown(kpi.short), *effects]
-    return _table(head, rows, "lrrrr", empty="")
+    return _table(pack.mark, head, rows, "lrrrr", empty="")
 
 
 def other_mix_tables(pack: Pack) -> Markdown:
@@ -743,9 +746,9 @@ def _section(title: str, part: Markdown) -> Markdown:
     return Markdown(f"### {escape_markdown(title)}\n\n{part}")
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str, *, empty: str) -> Markdown:
+def _table(mark: Mark, head: Sequence[str], rows: Iterable[Sequence[str]], align: str, *, empty: str) -> Markdown:
     filled = list(rows)
-    return Markdown(pipe_table(head, filled, align) if filled else empty)
+    return Markdown(pipe_table(mark, head, filled, align) if filled else empty)
 
 
 def _joined(parts: Sequence[Markdown], *, empty: str) -> Markdown:

@@ -12,6 +12,7 @@ import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.figure import Figure as Canvas
 
+from cxreport.present.identity import Mark
 from cxreport.present.markup import Picture, escape_html, one_line
 from cxreport.present.palette import ACCENT, FAINT, INK, MUTED, PALE, PAPER, WARNING
 
@@ -91,15 +92,15 @@ def blank(height: float, *, title: str) -> Canvas:
     return canvas
 
 
-def picture(canvas: Canvas, *, alt: str, caption: str, data: str) -> Picture:
-    """Return a figure as SVG without dates, so that the same figure is the same bytes.
+def picture(canvas: Canvas, mark: Mark, *, alt: str, caption: str, data: str) -> Picture:
+    """Return a figure as SVG without dates, so that the same figure is the same bytes, with the mark of its pack.
 
     `alt` is plain text made of the numbers drawn, `caption` Markdown, and `data` a Markdown table of the numbers.
     """
     stream = io.StringIO()
     canvas.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     svg = _described(_shortened(stream.getvalue()), title=canvas.get_suptitle(), words=alt)
-    return Picture(svg, one_line(alt), caption, data)
+    return Picture(mark.on_picture(svg), one_line(alt), caption, data)
 
 
 def _described(svg: str, *, title: str, words: str) -> str:

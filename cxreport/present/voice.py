@@ -60,6 +60,7 @@ def themes(pack: Pack) -> Picture | Markdown:
         )
         return picture(
             canvas,
+            pack.mark,
             alt=words("voice.themes.alt", title=title, themes=told),
             caption=words(
                 "voice.themes.caption",
@@ -91,7 +92,7 @@ def themes_table(pack: Pack) -> Markdown:
     ]
     head = [words("voice.head.theme"), words("voice.head.with", kpi=escape_markdown(kpi.short))]
     head += [words("voice.head.impact"), words("voice.head.sentiment")]
-    return Markdown(pipe_table(head, lines, "lrll"))
+    return Markdown(pipe_table(pack.mark, head, lines, "lrll"))
 
 
 def themes_said(pack: Pack, limit: int = 3) -> Markdown:
@@ -141,7 +142,7 @@ def topics(pack: Pack) -> Markdown:
         for row in found
     ]
     head = [words(f"voice.head.{part}") for part in ("topic", "now", "before", "rise")]
-    return Markdown(pipe_table(head, lines, "lrrr"))
+    return Markdown(pipe_table(pack.mark, head, lines, "lrrr"))
 
 
 def public(pack: Pack) -> Markdown:

@@ -22,6 +22,7 @@ import nbformat
 
 from cxreport.config import Project
 from cxreport.errors import RunError
+from cxreport.present.identity import ATTRIBUTE, ON_PICTURE
 from cxreport.present.markup import escape_html
 from cxreport.present.words import ENGLISH, Words
 from cxreport.publish import document as documents
@@ -207,15 +208,22 @@ def _finish(tree: Tree, source: _Source) -> Tree:
 
 def _placed(element: Element, source: _Source) -> list[Element] | None:
     """Turn the containers of cells into figures and captioned tables."""
-    if element["t"] == "Table":
-        return [_even(element)]
-    if element["t"] != "Div":
-        return None
+    match element["t"]:
+        case "Table":
+            return [_even(element)]
+        case "Div":
+            return _placed_container(element, source)
+    return None
+
+
+def _placed_container(element: Element, source: _Source) -> list[Element] | None:
     (label, classes, pairs), blocks = element["c"]
     if _FIGURE in classes:
         return [_figure(label, dict(pairs)["file"], blocks, source)]
     if _TABLE in classes:
         return _captioned(label, *blocks)
+    if mark := dict(pairs).get(ATTRIBUTE):
+        return list(pandoc.change(blocks, lambda each: _marked(each, mark)))
     if label.startswith(tuple(f"{kind}-" for kind in _NAMES)):
         return [pandoc.div(blocks, id_=label, classes=["float"])]
     return _titled(element, source.words)
@@ -237,13 +245,22 @@ def _figure(label: str, name: str, caption: list[Element], source: _Source) -> E
     return {"t": "Figure", "c": [[label, [], []], [None, words], [pandoc.plain_block([image])]]}
 
 
+def _marked(element: Element, mark: str) -> list[Element] | None:
+    """Return a table that carries the mark of its container, unless it has one already."""
+    if element["t"] != "Table" or element["c"][0][2]:
+        return None
+    (label, classes, _), *rest = element["c"]
+    return [{"t": "Table", "c": [[label, classes, [[ATTRIBUTE, mark]]], *rest]}]
+
+
 def _captioned(label: str, caption: Element, *content: Element) -> list[Element]:
     """Return a cell's content with the caption on its first table, or on what it says instead of one."""
     blocks = list(content)
     place = next((place for place, block in enumerate(blocks) if block["t"] == "Table"), None)
     if place is None:
         return [pandoc.div([*blocks, caption], id_=label, classes=["float"])]
-    blocks[place] = {"t": "Table", "c": [[label, [], []], [None, [caption]], *blocks[place]["c"][2:]]}
+    (_, _, pairs), _, *rest = blocks[place]["c"]
+    blocks[place] = {"t": "Table", "c": [[label, [], pairs], [None, [caption]], *rest]}
     return blocks
 
 
@@ -337,7 +354,7 @@ def _brand_of(theme: _Theme, target: str) -> dict[str, Any]:
 def _inline(name: str, source: _Source) -> str:
     """Return a figure as part of the page: its own ids, the page's colours, named by its alternative text."""
     stem = Path(name).stem
-    found = _SVG.search(source.figures[name])
+    found = _SVG.search(_with_attribute(source.figures[name]))
     assert found, "a figure that is no SVG"
     attributes, title, content = found.groups()
     words = {"title": title, "words": escape_html(source.alternatives[name])}
@@ -345,6 +362,12 @@ def _inline(name: str, source: _Source) -> str:
     names = " ".join(f"{stem}-{part}" for part in words if words[part])
     drawn = _TAG.sub(lambda tag: in_variables(_SVG_IDS.sub(f"{stem}-", tag[0])), content)
     return f'<svg{attributes} role="img" aria-labelledby="{names}">{"".join(told)}{drawn}'
+
+
+def _with_attribute(svg: str) -> str:
+    """Return an SVG with its mark as an attribute, which no search in a page finds, instead of a text without ink."""
+    found = ON_PICTURE.search(svg)
+    return ON_PICTURE.sub("", svg).replace("<svg", f'<svg {ATTRIBUTE}="{found[1]}"', 1) if found else svg
 
 
 def _html(element: Element, source: _Source) -> list[Element] | None:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import cxreport
 from cxreport.config import (
-    AUDIENCE_FILE,
     ESTIMATES_FILE,
     FEEDS_FILE,
     HASH_KEY,
@@ -124,12 +123,6 @@ def verdicts(project: Project, dataset: Dataset, period: Period) -> Iterator[Pat
     parts = (part for each in (period, period.previous, period.year_ago) for part in each.parts)
     yield from (project.accepted(dataset.id, part) / VERDICT_FILE for part in parts)
     yield project.staged(dataset.id) / FEEDS_FILE
-
-
-def measured(project: Project, report: Report, period: Period, audience: str = "") -> Iterator[Path]:
-    """Yield the figures that one pack is written from, everybody's or an audience's."""
-    folder = project.measured(report.id, period, audience)
-    yield from (*folder.glob("*.parquet"), folder / AUDIENCE_FILE)
 
 
 def all_measured(project: Project, report: Report, period: Period) -> Iterator[Path]:

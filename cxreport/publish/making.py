@@ -10,6 +10,7 @@ from typing import Any
 
 from cxreport.config import EVERYBODY
 from cxreport.errors import CxError, RunError, UsageError, listed, nearest
+from cxreport.present.identity import measured_files
 from cxreport.present.words import Words
 from cxreport.publish import archive, inputs, summary
 from cxreport.publish.atomic import write_text
@@ -167,7 +168,7 @@ def page_files(order: Order) -> list[Path]:
         *inputs.page_definitions(project, report, order.dataset),
         *inputs.all_kpis(project),
         *inputs.verdicts(project, order.dataset, period),
-        *inputs.measured(project, report, period, order.told),
+        *measured_files(project, report.id, period, order.told),
         *(path for pattern in report.reads for path in project.root.glob(pattern)),
     ]
     return sorted({path for path in files if path.is_file()})
@@ -203,7 +204,7 @@ def _export(order: Order, names: Sequence[str]) -> Step:
 
 def _document_inputs(order: Order, names: Sequence[str]) -> Digests:
     executed = [order.folder / archive.NOTEBOOKS / f"{name}.ipynb" for name in names]
-    told = [order.title, order.language, order.provenance, order.report.organisation, order.period.id]
+    told = [order.title, order.language, order.provenance, order.report.organisation, str(order.mark)]
     project = order.project
     looks = digests([*inputs.theme(project), project.wording / f"{order.language}.yml"], project.root)
     return digests(executed, order.folder) | looks | {"title and foot": digest_of(told)}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cxreport.config import EVERYBODY, Dataset, Project, Report
 from cxreport.periods import Period
+from cxreport.present.identity import Mark
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Order:
         Where it is built.
     network
         Whether its notebooks may reach one.
+    data
+        The hash of what its charts and tables show.
     fingerprint
         Of what it is made from.
     provenance
@@ -43,6 +46,7 @@ class Order:
     renderer: str
     folder: Path
     network: bool = False
+    data: str = ""
     fingerprint: str = ""
     provenance: dict[str, str] = field(default_factory=dict)
 
@@ -50,3 +54,8 @@ class Order:
     def told(self) -> str:
         """The audience as notebooks are told it."""
         return "" if self.audience == EVERYBODY else self.audience
+
+    @property
+    def mark(self) -> Mark:
+        """Whose charts and tables its documents show."""
+        return Mark(self.report.id, self.period.id, self.audience, self.data)

@@ -27,6 +27,7 @@ from cxreport.engine import load_engine
 from cxreport.errors import CxError, DefinitionError, GateError, UsageError, listed
 from cxreport.measure.audiences import check_audiences, read_audiences
 from cxreport.periods import Period, kept_by
+from cxreport.present.identity import Mark
 from cxreport.present.words import ENGLISH, Words
 from cxreport.publish import archive, atomic, inputs, manifest, notebooks, render
 from cxreport.publish.cache import digest_of, digests
@@ -433,8 +434,9 @@ def _validate(maker: Maker, issue: _Issue, draft: Order, kept: Path) -> Verdict:
     )
     verdict = read_verdict(project, dataset.id, issue.period)
     words = Words.open(project, ENGLISH)  # the checks speak English, to those who deliver the data
-    told = _provenance(issue, verdict, fingerprint(made_from), words)
-    page = replace(draft, language=ENGLISH, title=words("document.quality"), provenance=told)
+    data = fingerprint(made_from)
+    told = _provenance(issue, verdict, data, words)
+    page = replace(draft, language=ENGLISH, title=words("document.quality"), data=data, provenance=told)
     maker.do(press(page, [first.name], Path(archive.QUALITY).name))
     try:
         return require_publishable(verdict)
@@ -477,8 +479,9 @@ def _orders(issue: _Issue, draft: Order, verdict: Verdict) -> list[Order]:
     orders = []
     for audience, named in titles.items():
         order = replace(draft, network=False, folder=draft.folder.parent / audience, audience=audience, title=named)
+        data = Mark.of(order.project, plan.report.id, issue.period, order.told).data
         mark = fingerprint([step.inputs for step in _pages(issue, order)])
-        orders.append(replace(order, fingerprint=mark, provenance=_provenance(issue, verdict, mark, words)))
+        orders.append(replace(order, data=data, fingerprint=mark, provenance=_provenance(issue, verdict, mark, words)))
     return orders
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from cxreport.config import ESTIMATES_FILE
 from cxreport.present.pack import open_pack
 from cxreport.present.words import Words
-from cxreport.publish import archive, document, execution, exports, render
+from cxreport.publish import archive, document, execution, exports, identity, render
 from cxreport.publish.execution import Access
 from cxreport.publish.notebooks import Notebook, Value
 from cxreport.publish.orders import Order
@@ -39,9 +39,11 @@ def execute(order: Order, notebook: Notebook, values: Mapping[str, Value], files
 def press(order: Order, names: Sequence[str], html: str, pdf: str) -> None:
     """Merge executed notebooks into one document and render it to files of the pack; no PDF if none is named.
 
-    Raises `RunError` for what the language of documents does not know, and when a tool fails.
+    Raises `RunError` for what the language of documents does not know, when a tool fails, and for any chart or table
+    that is another pack's, in the notebooks or in what came out.
     """
     words = Words.open(order.project, order.language)
+    identity.require_own(_executed(order, names), order.mark)
     merged = document.merge(
         _executed(order, names),
         words=words,
@@ -50,16 +52,19 @@ def press(order: Order, names: Sequence[str], html: str, pdf: str) -> None:
         author=order.report.organisation,
         provenance=order.provenance,
     )
+    identity.complete(merged, order.mark)
+    page, print_ = order.folder / html, order.folder / pdf if pdf else None
     with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
         source = Path(scratch) / "report.ipynb"
         document.write(merged, source)
         render.choose(order.renderer).render(
             source,
-            html=order.folder / html,
-            pdf=order.folder / pdf if pdf else None,
+            html=page,
+            pdf=print_,
             project=order.project,
             timestamp=execution.epoch(order.as_of),
         )
+    identity.check(merged, page, print_, words)
 
 
 def export(order: Order, names: Sequence[str]) -> None:

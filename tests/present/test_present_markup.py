@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 
 from cxreport.present import cards, method, tables, wording
+from cxreport.present.identity import Mark
 from cxreport.present.markup import Markdown, escape_html, escape_markdown, escape_typst, pipe_table
 
+MARK = Mark("monthly", "2026-09", "all", "0" * 16)
 HOSTILE = "<img src=x onerror=alert(1)> | *b* [l](javascript:x) $a$ `c` @fig-x \\x ``` {=html} #s 'q' \"d\""
 
 
@@ -43,7 +45,7 @@ def test_escaped_markdown_reads_as_itself_in_every_dialect(dialect):
 def test_any_text_survives_a_pipe_table(text):
     """Whatever a cell holds, the table keeps its one row of two cells and the text its letters."""
     cell = escape_markdown(f"x{text}x")
-    page = to_html(pipe_table(["A", "B"], [[cell, "end"]]))
+    page = to_html(pipe_table(MARK, ["A", "B"], [[cell, "end"]]))
     assert page.count("<td") == 2
     found = html.unescape(re.search(r"<td[^>]*>(.*?)</td>", page, re.DOTALL)[1])
     assert "".join(found.split()) == "".join(html.unescape(cell).split())

@@ -219,6 +219,20 @@ def test_page_does_not_depend_on_the_clock(project, publish):
     assert str(project.root).encode() not in first
 
 
+CHART = """#| fig-alt: A line
+from IPython.display import display
+display({"image/svg+xml": "<svg xmlns='http://www.w3.org/2000/svg'></svg>"}, raw=True)
+"""
+
+
+def test_page_that_does_not_show_the_charts_of_its_notebooks_is_not_published(project, publish):
+    """What came out of the renderer is read back before a pack is published; here the page lacks a chart."""
+    write_notebook(project.notebooks / "30_page.ipynb", STANDARD, CHART)
+    with pytest.raises(RunError, match=r"report\.html shows as chart or table 1 of 0 none"):
+        publish()
+    assert not project.published("monthly", MONTHS[2]).exists()
+
+
 # --- what is refused before anything is written ---
 
 

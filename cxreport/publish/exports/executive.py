@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cxreport.present.pack import Pack
-from cxreport.publish import document
+from cxreport.publish import document, identity
 from cxreport.publish.embedded import Embedded
 
 PAGE = "executive"  # how the names of its notebooks end
@@ -15,6 +15,8 @@ def as_pdf(pack: Pack, notebook: Path, *, title: str, provenance: dict[str, str]
     """Return the executed notebook as a tagged PDF of one page, with the date `at`; see `document.merge` for the rest.
 
     The embedded renderer makes it wherever Quarto makes the report: it alone can fit a text to a page.
+
+    Raises `RunError` where it does not show the charts of the notebook.
     """
     merged = document.merge(
         [notebook],
@@ -25,10 +27,12 @@ def as_pdf(pack: Pack, notebook: Path, *, title: str, provenance: dict[str, str]
         provenance=provenance,
         one_page=True,
     )
+    identity.complete(merged, pack.mark)
     with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
         source, pdf = Path(scratch) / "executive.ipynb", Path(scratch) / "executive.pdf"
         document.write(merged, source)
         Embedded().render(source, html=None, pdf=pdf, project=pack.project, timestamp=at)
+        identity.check_pictures(merged, pdf)
         return pdf.read_bytes()
 
 
