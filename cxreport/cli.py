@@ -276,6 +276,24 @@ def why(
 
 
 @app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="ISSUE", help="<report>/<period>, or the folder of an issue.")],
+    now: Annotated[str, typer.Argument(metavar="ISSUE", help="The same; what differs is told as seen from the first.")],
+    project: ProjectOption = None,
+) -> None:
+    """Say what differs between two published issues; exit with 1 when anything does."""
+    from cxreport.config import Project
+    from cxreport.publish import diff as comparing
+
+    here = Project.find(project)
+    found = comparing.differences(comparing.find(here, before), comparing.find(here, now))
+    for line in comparing.lines(found):
+        typer.echo(line)
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
 def deliver(
     *,
     project: ProjectOption = None,

@@ -27,6 +27,8 @@ RECORD_FILE = "run.json"  # of an issue: what it was made from and with
 MAPPINGS = "mappings"  # the folder of mappings, beside datasets
 HASH_KEY = "CXREPORT_HASH_KEY"  # environment variable with the company's secret for keyed hashes
 AUDIENCE_FILE = "audience.json"
+REVISIONS_FILE = "revisions.parquet"  # beside estimates: issued figures that are others today
+FIRST_FILE = "first.parquet"  # of an issue that replaces another one: the estimates that were issued first
 WHOLE_FILE = "whole.parquet"  # beside an audience's estimates: everybody's totals of the reported period
 EVERYBODY = "all"  # the folder of the pack that is no audience's
 
@@ -86,6 +88,10 @@ class Project:
     @property
     def segments(self) -> Path:
         return self.root / "reports" / "segments.yml"
+
+    @property
+    def revisions(self) -> Path:
+        return self.root / "reports" / "revisions.yml"
 
     @property
     def engine(self) -> Path:
@@ -162,6 +168,10 @@ class Project:
     def issued_to_audiences(self, report: str, before: Period) -> list[Path]:
         """Return the descriptions (`AUDIENCE_FILE`) of audiences of these issues; their estimates lie beside them."""
         return self._dated(report, before, f"*/{AUDIENCE_FILE}")
+
+    def revised(self, report: str, before: Period) -> list[Path]:
+        """Return the revisions that these issues told everybody, oldest first."""
+        return self._dated(report, before, f"{EVERYBODY}/{REVISIONS_FILE}")
 
     def issued_beside(self, dataset: str, period: Period) -> list[Path]:
         """Return the estimates of published issues on a dataset by other kinds of period, by path."""

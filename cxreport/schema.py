@@ -408,6 +408,25 @@ ESTIMATES = pa.schema(
 )
 ESTIMATES_KEY = ("kpi", "question", "period", "segment", "level")
 
+# Figures that were issued and are others today. One row: the total of one KPI, or its benchmark, in one period.
+REVISIONS = pa.schema(
+    [
+        pa.field("kpi", TEXT),
+        pa.field("question", TEXT),  # empty for KPIs that are not computed per question
+        pa.field("period", TEXT),
+        pa.field("figure", TEXT),  # value | benchmark
+        pa.field("was", NUMBER),  # as first issued; null, as the next three, where the pair would tell of a few answers
+        pa.field("now", NUMBER),
+        pa.field("n_was", WHOLE),
+        pa.field("n_now", WHOLE),
+        pa.field("direction", TEXT),  # rose | fell | same | gone | replaced (a benchmark that came or went)
+        pa.field("n_groups", WHOLE),  # figures of groups that moved as well
+        pa.field("cause", TEXT),  # `revisions.Cause`, joined by "; "
+        pa.field("reason", TEXT),  # that was stated, or null
+    ]
+)
+REVISIONS_KEY = ("kpi", "question", "period", "figure")
+
 # Why a figure moved: Kitagawa's split of a change into rate and mix, per segment level.
 MIX = pa.schema(
     [

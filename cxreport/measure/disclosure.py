@@ -117,7 +117,7 @@ def apply_issued(rows: pd.DataFrame, kpis: dict[str, Kpi], earlier_issues: Seque
     differs = ~np.isclose(
         now[compared].reindex(before.index).astype(float), before[compared].astype(float), rtol=1e-9, equal_nan=True
     ).all(axis=1)
-    families = _families(kpis)
+    families = find_families(kpis)
 
     def blocks(frame: pd.DataFrame) -> pd.MultiIndex:
         return pd.MultiIndex.from_arrays([frame["kpi"].map(families), frame["question"], frame["period"]])
@@ -167,7 +167,7 @@ def suppress(rows: pd.DataFrame, kpis: dict[str, Kpi], margins: Margins | None =
     issued = rows["issued"] if "issued" in rows else pd.Series(None, index=rows.index, dtype=object)
     is_hidden = (rows["n"] < limit) | (issued.notna() & (issued != SHOWN))
     reason = pd.Series(SHOWN, index=rows.index, dtype=object)
-    families = _families(kpis)
+    families = find_families(kpis)
     block = [rows["kpi"].map(families), rows["question"], rows["period"]]
     needs_care = (is_hidden | _leaves_few(rows, kpis)).groupby(block).transform("any")
     needs_care &= (issued.isna() & _is_seen(rows)).groupby(block).transform("any")
@@ -228,7 +228,7 @@ def _bases(kpis: Mapping[str, Kpi]) -> dict[str, str]:
     return {kpi_id: repr((kpi.table, sorted(kpi.where.items()), kpi.per_question)) for kpi_id, kpi in kpis.items()}
 
 
-def _families(kpis: Mapping[str, Kpi]) -> dict[str, str]:
+def find_families(kpis: Mapping[str, Kpi]) -> dict[str, str]:
     """Name the KPIs that must be protected together after the first of them."""
     families = _bases(kpis)
     for whole, parts in _differences(kpis):

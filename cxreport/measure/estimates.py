@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from cxreport.config import (
     AUDIENCE_FILE,
     ESTIMATES_FILE,
+    VERDICT_FILE,
     WHOLE_FILE,
     Dataset,
     FactName,
@@ -26,6 +27,7 @@ from cxreport.config import (
 )
 from cxreport.engine import Frame, collect, load_engine, open_engine, read_table, write_table
 from cxreport.errors import DefinitionError, UsageError, listed, nearest
+from cxreport.measure.accounts import read_accounts
 from cxreport.measure.analyses import Company, check_analyses, make_analyses
 from cxreport.measure.audiences import (
     Audience,
@@ -48,11 +50,20 @@ from cxreport.measure.frames import asked_metrics, open_facts, whole_periods
 from cxreport.measure.kpis import Measured, Scope, joined, measure_kpi
 from cxreport.measure.mix import decompose
 from cxreport.measure.other_kinds import hide_beside, read_beside
+from cxreport.measure.revisions import (
+    Past,
+    benchmark_revisions,
+    find_revisions,
+    read_revised,
+    read_statements,
+    write_revisions,
+)
 from cxreport.measure.rollup import NOT_STATED
 from cxreport.measure.targets import check_targets, status
 from cxreport.measure.trend import add_limits
 from cxreport.periods import Period
 from cxreport.schema import ESTIMATES, ESTIMATES_KEY, MIX, TOTAL
+from cxreport.validate import read_verdict
 
 
 def measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
@@ -100,11 +111,13 @@ def _measure(project: Project, report: Report, period: Period) -> pd.DataFrame:
         raw = apply_issued(together[together["period"].isin(whole)], kpis, read_issued(project, report.id, period))
         raw = hide_beside(raw, kpis, read_beside(project, dataset.id, period))
         figures = _Figures(raw, suppress(raw, kpis, _margins(facts, kpis, segments, audiences)))
+        past = _past(project, report, period)
         ranks = rank_audiences(figures.protected, audiences, kpis, scope)
         remove_audiences(project, report.id, period)
         everybody = pd.DataFrame()
         for reader in (_Reader(None, scope, kpis, measured), *_readers(audiences, scope, kpis, crossings)):
             estimates = _written(reader, figures, ranks, project)
+            _write_revisions(reader, together[together["period"].isin(whole)], past, estimates, project)
             if reader.audience:
                 _write_whole(everybody, reader, project)
             else:
@@ -193,6 +206,37 @@ def _written(reader: _Reader, figures: _Figures, ranks: pd.DataFrame, project: P
     if reader.audience:
         reader.audience.write(folder / AUDIENCE_FILE)
     return estimates
+
+
+def _past(project: Project, report: Report, period: Period) -> Past:
+    """Read what was issued before, and what bears on what may be told of it."""
+    issued = read_accounts(project, report.id, report.dataset, period)
+    told = sorted({name for issue in issued for name in issue.figures["period"]})
+    return Past(
+        issued=issued,
+        revised=read_revised(project, report.id, period),
+        beside=read_beside(project, report.dataset, period),
+        late={name: late for name in told if (late := _late(project, report.dataset, Period.parse(name)))},
+        statements=read_statements(project),
+    )
+
+
+def _late(project: Project, dataset: str, period: Period) -> int:
+    """Return how many answers of a period came in late, as far as its months have verdicts."""
+    validated = (part for part in period.parts if (project.accepted(dataset, part) / VERDICT_FILE).is_file())
+    return sum(read_verdict(project, dataset, part).late for part in validated)
+
+
+def _write_revisions(
+    reader: _Reader, today: pd.DataFrame, past: Past, estimates: pd.DataFrame, project: Project
+) -> None:
+    """Write what the pack tells of issued figures that are others today; raises where one has no cause."""
+    report, period, segments = reader.scope.report, reader.scope.period, reader.scope.report.segments
+    told = [reader.own(issue.figures, segments) for issue in past.issued]
+    is_everybody = reader.audience is None
+    figures = find_revisions(reader.own(today, segments), told, past, reader.kpis, period, is_everybody=is_everybody)
+    found = [figures, benchmark_revisions(estimates, told, period)]
+    write_revisions(project, report.id, period, reader.folder, found)
 
 
 def _write_whole(estimates: pd.DataFrame, reader: _Reader, project: Project) -> None:

@@ -1,10 +1,12 @@
 """What stands behind the figures: definitions, what was left out, bases, benchmarks, where everything comes from."""
 
 from collections import Counter
+from typing import Any
 
 from cxreport.config import Base
 from cxreport.measure.benchmarks import judge_benchmarks
 from cxreport.measure.control import LOCKED_AFTER, MINIMUM_BASELINE
+from cxreport.periods import Period
 from cxreport.present import tables
 from cxreport.present.markup import Markdown, escape_markdown, folded, pipe_table
 from cxreport.present.pack import ALL, Pack, ShownKpi
@@ -210,6 +212,42 @@ def benchmarks(pack: Pack) -> Markdown:
     if not rows:
         return Markdown(words("method.no_benchmark"))
     return Markdown(pipe_table(pack.mark, _heads(pack, "kpi", "benchmark", "year", "population", "source"), rows))
+
+
+def revisions(pack: Pack) -> Markdown:
+    """Return the issued figures that are others today: what they were and are, or which way they went, and why."""
+    words = pack.words
+    rows = [_revision(row, pack) for row in pack.revisions]
+    if not rows:
+        return Markdown(words("method.no_revision"))
+    table = pipe_table(_heads(pack, "kpi", "as_issued", "as_of_now", "why_moved"), rows, "lrll")
+    return Markdown(f"{words('method.revisions')}\n\n{table}")
+
+
+def _revision(row: dict[str, Any], pack: Pack) -> list[str]:
+    kpi, words = pack.kpis[row["kpi"]], pack.words
+    named = words("method.revised.benchmark", kpi=kpi.short) if row["figure"] == "benchmark" else kpi.short
+    asked = pack.question_title(row["question"]) if row["question"] else ""
+    when = ", ".join(part for part in (asked, words.period(Period.parse(row["period"]))) if part)
+    direction = words(f"method.revised.{row['direction']}")
+    was, now = (_pair(row, name, kpi) for name in ("was", "now"))
+    groups = words("method.revised.groups", row["n_groups"]) if row["n_groups"] else ""
+    causes = [words(f"method.cause.{cause}") for cause in row["cause"].split("; ")]
+    return [
+        escape_markdown(named) + tables.second(escape_markdown(when)),
+        was or words("method.revised.not_told"),
+        (now + tables.second(direction) if now else direction) + tables.second(groups),
+        words.joined(causes) + tables.second(escape_markdown(words.text(row["reason"] or ""))),
+    ]
+
+
+def _pair(row: dict[str, Any], name: str, kpi: ShownKpi) -> str:
+    """Return one figure of a pair with its base; empty where it is not told."""
+    if row[name] is None:
+        return ""
+    base = row.get(f"n_{name}")
+    counted = kpi.words("method.revised.base", number=kpi.words.number(base)) if base is not None else ""
+    return escape_markdown(tables.value_text(row[name], kpi)) + tables.second(counted)
 
 
 def population(pack: Pack) -> Markdown:

@@ -12,6 +12,7 @@ from pydantic import Field, InstanceOf
 
 from cxreport.config import (
     ESTIMATES_FILE,
+    REVISIONS_FILE,
     WHOLE_FILE,
     Dataset,
     Kpi,
@@ -35,7 +36,7 @@ from cxreport.sources import question_titles
 from cxreport.validate import Verdict, read_verdict, require_publishable
 
 ALL = "all"
-_COUNTS = {"n", "n_top", "n_bottom"}
+_COUNTS = {"n", "n_top", "n_bottom", "n_was", "n_now"}
 # What a KPI's definition says to readers.
 _TOLD = ("title", "short", "answers", "area", "numerator", "denominator", "owner", "checker")
 
@@ -307,6 +308,13 @@ class Pack:
     def analysed(self, table: str) -> list[dict[str, Any]]:
         """Return the rows of a table of the analyses, `None` for what is missing; none where it was not made."""
         return list(_records(self.analyses[table])) if table in self.analyses else []
+
+    @cached_property
+    def revisions(self) -> list[dict[str, Any]]:
+        """The rows of `schema.REVISIONS`: issued figures that are others today, `None` for what is missing."""
+        folder = self.project.measured(self.report.id, self.period, self.audience.id if self.audience else "")
+        file = folder / REVISIONS_FILE
+        return list(_records(read_table(file))) if file.is_file() else []
 
     @cached_property
     def _figures(self) -> dict[tuple[str, str], list[Figure]]:

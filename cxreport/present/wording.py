@@ -98,6 +98,7 @@ def rests_on(pack: Pack) -> Markdown:
         _without_score(pack),
         words("wording.rests.whole") if pack.audience else "",
         words("wording.rests.hidden", groups=hidden) if hidden else "",
+        words("wording.rests.revised", len(pack.revisions)) if pack.revisions else "",
         words("wording.rests.measured", population=escape_markdown(words.text(pack.dataset.population))),
     ]
     return Markdown("\n".join(f"- {line}" for line in lines if line))

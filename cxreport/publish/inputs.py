@@ -5,6 +5,7 @@ Nothing here reads data, so that a run which has nothing to do ends at once.
 
 import hashlib
 import hmac
+import json
 import os
 import platform
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from cxreport.config import (
     FEEDS_FILE,
     HASH_KEY,
     MAPPINGS,
+    RECORD_FILE,
     VERDICT_FILE,
     Dataset,
     Project,
@@ -79,6 +81,7 @@ def definitions(project: Project, report: Report, dataset: Dataset) -> Iterator[
     yield from (project.notebooks / f"{name}.ipynb" for name in report.prepare + report.present)
     yield from groups(project, report)
     yield project.engine
+    yield project.revisions
     yield from theme(project)
     yield from expectations(project)
     yield project.root / _LOCK
@@ -116,6 +119,19 @@ def issued(project: Project, report: Report, dataset: Dataset, period: Period) -
     yield from project.issued_beside(dataset.id, period)
     for audience in project.issued_to_audiences(report.id, period):
         yield from (audience, audience.with_name(ESTIMATES_FILE))
+    yield from project.revised(report.id, period)
+
+
+def accounts(project: Project, report: Report, period: Period) -> Digests:
+    """Return what stands for what earlier issues say of their making, the time of their runs apart."""
+    folders = sorted({file.parents[1] for file in project.issued(report.id, period)})
+    records = {
+        folder.name: json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        for folder in folders
+        if (folder / RECORD_FILE).is_file()
+    }
+    told = {name: [record.get(part) for part in ("inputs", "software")] for name, record in records.items()}
+    return {"accounts of earlier issues": digest_of(told)}
 
 
 def verdicts(project: Project, dataset: Dataset, period: Period) -> Iterator[Path]:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import cxreport
-from cxreport.config import AUDIENCE_FILE, FEEDS_FILE, RECORD_FILE, Dataset, Project, Report
+from cxreport.config import AUDIENCE_FILE, FIRST_FILE, RECORD_FILE, Dataset, Project, Report
 from cxreport.periods import Period
 from cxreport.publish import inputs
 from cxreport.publish.cache import digest_of, digests
+from cxreport.sources import delivered_files
 
 _PACKAGES = (
     *("babel", "duckdb", "great-expectations", "ipykernel", "matplotlib", "narwhals", "nbclient", "numpy", "pandas"),
@@ -43,7 +44,7 @@ class Inputs:
 def read_inputs(project: Project, report: Report, dataset: Dataset, period: Period) -> Inputs:
     """Hash what an issue is made from, and take over the hashes that ingest recorded for the delivered files."""
     files = [*inputs.definitions(project, report, dataset), *inputs.issued(project, report, dataset, period)]
-    return Inputs(feeds=_feeds(project.staged(dataset.id) / FEEDS_FILE), definitions=digests(files, project.root))
+    return Inputs(feeds=delivered_files(project, dataset.id), definitions=digests(files, project.root))
 
 
 def write(
@@ -93,8 +94,17 @@ def write(
             "renderer": {"name": renderer[0], "versions": dict(renderer[1])},
         },
     }
+    if any(pack.glob(f"*/{FIRST_FILE}")):
+        content["first"] = _first(project.published(report.id, period) / RECORD_FILE)
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     (pack / RECORD_FILE).write_text(text, encoding="utf-8")
+
+
+def _first(replaced: Path) -> dict[str, Any]:
+    """Return what the first issue of a period was made from and with, as the one that is replaced tells."""
+    record = json.loads(replaced.read_text(encoding="utf-8")) if replaced.is_file() else {}
+    told: dict[str, Any] = record.get("first") or {name: record.get(name) for name in ("inputs", "software")}
+    return told
 
 
 def _measured(project: Project, report: Report, period: Period) -> Iterable[Path]:
@@ -102,11 +112,6 @@ def _measured(project: Project, report: Report, period: Period) -> Iterable[Path
     folder = project.measured(report.id, period)
     for part in (folder, *(file.parent for file in folder.glob(f"*/{AUDIENCE_FILE}"))):
         yield from part.glob("*.parquet")
-
-
-def _feeds(recorded: Path) -> dict[str, str]:
-    feeds = json.loads(recorded.read_text(encoding="utf-8"))
-    return {f"{feed}/{file['name']}": file["sha256"] for feed, about in feeds.items() for file in about["files"]}
 
 
 def _git_commit(root: Path) -> str | None:

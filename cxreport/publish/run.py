@@ -14,7 +14,10 @@ from cxreport.config import (
     AUDIENCE_FILE,
     ESTIMATES_FILE,
     EVERYBODY,
+    FEEDS_FILE,
+    FIRST_FILE,
     RECORD_FILE,
+    REVISIONS_FILE,
     Dataset,
     Project,
     Report,
@@ -30,7 +33,7 @@ from cxreport.periods import Period, kept_by
 from cxreport.present.identity import Mark
 from cxreport.present.words import ENGLISH, Words
 from cxreport.publish import archive, atomic, inputs, manifest, notebooks, render
-from cxreport.publish.cache import digest_of, digests
+from cxreport.publish.cache import digest, digest_of, digests
 from cxreport.publish.making import Maker, Step, as_error, execution, fingerprint, make_packs, page_files, press
 from cxreport.publish.notebooks import Notebook, Value
 from cxreport.publish.orders import Order
@@ -455,14 +458,18 @@ def _measure(maker: Maker, issue: _Issue, draft: Order) -> None:
         *inputs.all_kpis(project),
         *inputs.groups(project, report),
         *inputs.issued(project, report, dataset, period),
+        project.staged(dataset.id) / FEEDS_FILE,
         project.engine,
+        project.revisions,
     ]
     for notebook in issue.plan.prepare[1:]:
         step = execution(
             draft,
             notebook,
             issue.parameters[notebook.name],
-            digests(files, project.root) | {f"files of {earlier}": maker.cache.placed(earlier)},
+            digests(files, project.root)
+            | inputs.accounts(project, report, period)
+            | {f"files of {earlier}": maker.cache.placed(earlier)},
         )
         maker.do(replace(step, placed=lambda: inputs.all_measured(project, report, period)))
         earlier = step.name
@@ -505,9 +512,10 @@ def _make(maker: Maker, issue: _Issue, orders: Sequence[Order], aside: Path) -> 
     for order in orders:
         order.folder.mkdir(exist_ok=True)
         measured = order.project.measured(order.report.id, order.period, order.told)
-        for name in (ESTIMATES_FILE, AUDIENCE_FILE):
+        for name in (ESTIMATES_FILE, AUDIENCE_FILE, REVISIONS_FILE):
             if (measured / name).is_file():
                 shutil.copyfile(measured / name, order.folder / name)
+        _keep_first(order)
     failures = make_packs(maker, [(order, list(_pages(issue, order))) for order in orders])
     is_whole = all((order.folder / archive.PAGE).is_file() for order in orders)
     if failures and not (is_whole and all(failure.is_page for failure in failures)):
@@ -517,6 +525,15 @@ def _make(maker: Maker, issue: _Issue, orders: Sequence[Order], aside: Path) -> 
         place.mkdir(parents=True, exist_ok=True)
         (orders[0].folder.parent / failure.notebook).replace(place / Path(failure.notebook).name)
     return bool(failures)
+
+
+def _keep_first(order: Order) -> None:
+    """Carry the estimates that were first issued from the pack that is replaced, where the new ones are others."""
+    replaced = order.project.published(order.report.id, order.period) / order.audience
+    first = next((file for name in (FIRST_FILE, ESTIMATES_FILE) if (file := replaced / name).is_file()), None)
+    own = order.folder / ESTIMATES_FILE
+    if first and own.is_file() and digest(first) != digest(own):
+        shutil.copyfile(first, order.folder / FIRST_FILE)
 
 
 def _provenance(issue: _Issue, verdict: Verdict, mark: str, words: Words) -> dict[str, str]:

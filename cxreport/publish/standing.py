@@ -85,4 +85,5 @@ class Standing:
             *inputs.issued(self.project, self.report, self.dataset, period),
         ]
         told = {"parameters": digest_of(dict(self.parameters)), "renderer": self.renderer}
-        return digests(files, self.project.root) | self._asked(as_of) | told
+        accounts = inputs.accounts(self.project, self.report, period)
+        return digests(files, self.project.root) | accounts | self._asked(as_of) | told

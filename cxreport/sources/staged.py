@@ -1,15 +1,23 @@
 """Which days and periods the staged rows of a dataset cover."""
 
+import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from cxreport.config import Dataset, Project
+from cxreport.config import FEEDS_FILE, Dataset, Project
 from cxreport.errors import GateError, UsageError, listed
 from cxreport.periods import Period, PeriodKind
 from cxreport.schema import TABLES, TableName
+
+
+def delivered_files(project: Project, dataset: str) -> dict[str, str]:
+    """Return the SHA-256 of every delivered file, as ingest recorded it, by `<feed>/<file>`; none where it did not."""
+    path = project.staged(dataset) / FEEDS_FILE
+    feeds = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {f"{feed}/{file['name']}": file["sha256"] for feed, about in feeds.items() for file in about["files"]}
 
 
 def covered_periods(project: Project, dataset: Dataset, kind: PeriodKind) -> list[Period]:

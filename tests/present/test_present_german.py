@@ -134,7 +134,7 @@ def test_figures_in_german(german):
         lambda pack: tables.segment_tables(pack, pack.leading),
         lambda pack: tables.stand_outs(pack, pack.leading),
         *(method.definitions, method.overdue_reviews, method.counts, method.comparisons, method.usual_ranges),
-        *(method.small_bases, method.population, method.provenance),
+        *(method.small_bases, method.population, method.provenance, method.revisions),
     ],
 )
 def test_no_english_is_left(german, show):

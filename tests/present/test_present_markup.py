@@ -15,6 +15,7 @@ from pypdf import PdfReader
 from cxreport.present import cards, method, tables, wording
 from cxreport.present.identity import Mark
 from cxreport.present.markup import Markdown, escape_html, escape_markdown, escape_typst, pipe_table
+from cxreport.schema import REVISIONS
 
 MARK = Mark("monthly", "2026-09", "all", "0" * 16)
 HOSTILE = "<img src=x onerror=alert(1)> | *b* [l](javascript:x) $a$ `c` @fig-x \\x ``` {=html} #s 'q' \"d\""
@@ -72,9 +73,13 @@ def hostile(pack):
     report = pack.report.model_copy(update={"contact": HOSTILE, "title": HOSTILE})
     dataset = pack.dataset.model_copy(update={"title": HOSTILE, "population": HOSTILE})
     estimates = pack.estimates.assign(signal=pack.estimates["signal"].map(lambda signal: HOSTILE if signal else None))
-    return replace(
+    made = replace(
         pack, segments=segments, kpis=kpis, verdict=verdict, report=report, dataset=dataset, estimates=estimates
     )
+    revised = dict.fromkeys(REVISIONS.names) | {"kpi": "csat", "question": HOSTILE, "period": pack.period.id}
+    revised |= {"figure": "value", "direction": "rose", "n_groups": 1, "cause": "stated", "reason": HOSTILE}
+    made.__dict__["revisions"] = [revised]  # what the pack would read from its folder, once
+    return made
 
 
 @pytest.mark.parametrize(
@@ -100,6 +105,7 @@ def hostile(pack):
         method.rules_broken,
         method.feeds_noted,
         method.waivers,
+        method.revisions,
         method.missing_answers,
         method.benchmarks,
         method.population,

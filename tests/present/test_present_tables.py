@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 
 from cxreport.config import Base
-from cxreport.present import method, tables
+from cxreport.present import method, tables, wording
 from cxreport.present.markup import escape_markdown
 from cxreport.present.words import MINUS
 
@@ -109,6 +109,45 @@ def test_overdue_reviews_are_a_warning(monthly):
     assert "callout-warning" in text
     assert "2026-07-01" in text
     assert "callout" not in method.overdue_reviews(monthly).text
+
+
+@pytest.fixture
+def revised(monthly):
+    """Return the pack as if it told revisions, given by what they differ in from a promoter score that is told."""
+    usual = {"kpi": "nps", "question": None, "period": "2026-08", "figure": "value", "was": 30.0, "now": 33.5}
+    usual |= {"n_was": 400, "n_now": 1420, "direction": "rose", "n_groups": 0, "cause": "late_answers", "reason": None}
+
+    def revised(*rows):
+        pack = replace(monthly)
+        pack.__dict__["revisions"] = [usual | row for row in rows]  # what the pack would read from its folder, once
+        return pack
+
+    return revised
+
+
+def test_revisions_are_told_with_bases_and_causes(monthly, revised):
+    """What was, what is, and why; counted on the first page; a plain sentence where nothing moved."""
+    assert "would be the same today" in method.revisions(monthly).text
+    stated = {"cause": "definition; late_answers", "reason": "Scale turned (Ann, 2026-10-01)", "n_groups": 3}
+    pack = revised({}, stated)
+    first, second = method.revisions(pack).text.splitlines()[-2:]
+    for part in ("August 2026", "30", "base 400", "34", "base 1,420", "higher", "answers came in late"):
+        assert escape_markdown(part) in first or part in first
+    for part in ("definition changed and answers came in late", "Scale turned", "3 figures of groups moved"):
+        assert escape_markdown(part) in second or part in second
+    assert "2 figures issued earlier would be others today" in wording.rests_on(pack).text
+    assert "issued earlier" not in wording.rests_on(monthly).text
+
+
+def test_revision_without_figures_tells_the_direction_only(revised):
+    """Where a pair would tell of a few answers no digit of it is shown."""
+    hidden = {"was": None, "now": None, "n_was": None, "n_now": None, "direction": "fell"}
+    line = method.revisions(revised(hidden)).text.splitlines()[-1]
+    assert "not told" in line
+    assert "lower" in line
+    assert not re.search(r"\d", line.replace("2026", "").replace("&#", "&"))
+    benchmark = {"figure": "benchmark", "n_was": None, "n_now": None, "cause": "benchmark"}
+    assert "Benchmark of NPS" in method.revisions(revised(benchmark)).text
 
 
 def test_method_names_every_rule_that_rejected_rows(monthly):

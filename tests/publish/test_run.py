@@ -177,6 +177,25 @@ def test_pack_keeps_the_estimates_for_later_issues(project, publish):
     assert project.issued("monthly", MONTHS[2]) == []
 
 
+def test_pack_carries_what_was_first_issued_and_its_account(project, publish):
+    """However often an issue is replaced; nothing is carried while its figures are those that were first issued."""
+    measured = project.measured("monthly", MONTHS[2]) / "estimates.parquet"
+    measured.parent.mkdir(parents=True)
+    pack = project.published("monthly", MONTHS[2])
+    accounts = []
+    for edition in (b"first", b"first", b"second", b"third"):
+        measured.write_bytes(edition)
+        (project.kpis / "nps.yml").write_text((project.kpis / "nps.yml").read_text() + "# a remark\n")
+        publish(force=True)
+        record = json.loads((pack / "run.json").read_text())
+        accounts.append(record["inputs"])
+        kept = pack / "all/first.parquet"
+        assert ("first" in record) == kept.is_file() == (edition != b"first")
+    assert kept.read_bytes() == b"first"
+    assert record["first"]["inputs"] == accounts[1]
+    assert "all/first.parquet" in record["outputs"]
+
+
 def test_period_defaults_to_the_last_complete_one(project, publish):
     """Without a period the last complete month is reported, not the running one."""
     publish(period=None)
