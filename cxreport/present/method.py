@@ -220,7 +220,7 @@ def revisions(pack: Pack) -> Markdown:
     rows = [_revision(row, pack) for row in pack.revisions]
     if not rows:
         return Markdown(words("method.no_revision"))
-    table = pipe_table(_heads(pack, "kpi", "as_issued", "as_of_now", "why_moved"), rows, "lrll")
+    table = pipe_table(pack.mark, _heads(pack, "kpi", "as_issued", "as_of_now", "why_moved"), rows, "lrll")
     return Markdown(f"{words('method.revisions')}\n\n{table}")
 
 
