@@ -118,7 +118,7 @@ class _File:
     def root(self) -> dict[str, Any]:
         """The object that leads to all others; empty where the file has no list of them."""
         found = self._content.rpartition(b"trailer")
-        if not found[0]:
+        if not found[0] or not found[2].lstrip().startswith(b"<<"):
             return {}
         tokens = _Tokens(found[2], 0)
         root: dict[str, Any] = self.resolve(_value(tokens, next(tokens))["Root"])
