@@ -5,7 +5,6 @@ they are. A PDF keeps those of charts; its tables are compared with the page's, 
 """
 
 import re
-import unicodedata
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,6 @@ from urllib.parse import unquote_to_bytes
 from cxreport.config import EVERYBODY
 from cxreport.errors import RunError
 from cxreport.present.identity import ATTRIBUTE, MARK, ON_PICTURE, Mark
-from cxreport.present.words import Words
 from cxreport.publish import document as documents
 from cxreport.publish import pdf
 
@@ -33,8 +31,11 @@ _PAGE_ONLY = re.compile(r'<details class="cx-data">.*?</details>', re.DOTALL)
 _TABLE_IN_PAGE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 _CELL = re.compile(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
-_LEFT_OUT = re.compile(r"[^0-9A-Za-z\u2212]+")
-_MOST_TOLD = 200  # letters
+_NO_FIGURE = re.compile(r"[^0-9]+")  # a hyphen before a digit becomes a minus in a PDF
+# What figures and their words are written with. Of other texts, such as comments and names with marks on letters or
+# signs that turn the direction, more comes out of a PDF, or less, than went in.
+_PLAIN = re.compile(r"[\sA-Za-z\u00c0-\u024f0-9.,:;%()+\-\u2010-\u2014\u2019\u2212$\u20ac\u00a3]*", re.ASCII)
+_MOST_TOLD = 1000  # letters
 _PARAMETERS = ("report", "period", "audience")
 
 
@@ -100,8 +101,8 @@ def _with_mark(text: str, mark: Mark) -> str:
 # --- after ---------------------------------------------------------------------------------------
 
 
-def check(document: documents.Cell, html: Path, print_: Path | None, words: Words) -> None:
-    """Compare a page, and its PDF if there is one, with the document that they were rendered from, in those words.
+def check(document: documents.Cell, html: Path, print_: Path | None) -> None:
+    """Compare a page, and its PDF if there is one, with the document that they were rendered from.
 
     Raises `RunError` that names the first chart or table which is missing, another one, or there once too often.
     """
@@ -109,9 +110,10 @@ def check(document: documents.Cell, html: Path, print_: Path | None, words: Word
     _require_equal(html, "chart or table", list(_of_document(document)), list(_of_page(page)))
     if print_:
         shown = check_pictures(document, print_)
-        undrawn = _compared(words("document.undrawn"))  # in place of letters that are not compared either
-        tables = [[_compared(cell).replace(undrawn, "") for cell in table] for table in shown.tables]
-        _require_equal(print_, "table", _tables_of(page), tables)
+        wanted = _tables_of(page)
+        found: list[list[str | None]] = [[_figures(cell) for cell in table] for table in shown.tables]
+        known = [_where_known(*pair) for pair in zip(wanted, found, strict=False)]
+        _require_equal(print_, "table", wanted, known + found[len(known) :])
 
 
 def check_pictures(document: documents.Cell, print_: Path) -> pdf.Shown:
@@ -139,7 +141,8 @@ def _require_equal(path: Path, kind: str, wanted: Sequence[object], found: Seque
 def _told(content: object) -> str:
     if content is None:
         return "none"
-    return f"`{(' | '.join(content) if isinstance(content, list) else str(content))[:_MOST_TOLD]}`"
+    text = " | ".join(cell or "" for cell in content) if isinstance(content, list) else str(content)
+    return f"`{text[:_MOST_TOLD]}`"
 
 
 def _of_document(document: documents.Cell, *patterns: re.Pattern[str]) -> Iterator[str]:
@@ -165,12 +168,20 @@ def _without_images(page: str) -> str:
     return _IMAGE.sub(drawn, page)
 
 
-def _tables_of(page: str) -> list[list[str]]:
-    """Return the cells of the tables that a PDF shows too."""
+def _tables_of(page: str) -> list[list[str | None]]:
+    """Return the figures of the tables that a PDF shows too, by cell; none of cells that a PDF may set otherwise."""
     tables = _TABLE_IN_PAGE.findall(_PAGE_ONLY.sub("", page))
-    return [[_compared(unescape(_TAG.sub("", cell))) for cell in _CELL.findall(table)] for table in tables]
+    cells = ([unescape(_TAG.sub("", cell)) for cell in _CELL.findall(table)] for table in tables)
+    return [[_figures(cell) if _PLAIN.fullmatch(cell) else None for cell in table] for table in cells]
 
 
-def _compared(text: str) -> str:
-    """Return what a page and a PDF set alike: letters, digits and the minus, without accents."""
-    return _LEFT_OUT.sub("", unicodedata.normalize("NFKD", text))
+def _figures(text: str) -> str:
+    """Return the digits of a cell, which a page and a PDF set alike."""
+    return _NO_FIGURE.sub("", text)
+
+
+def _where_known(wanted: Sequence[str | None], found: Sequence[str | None]) -> list[str | None]:
+    """Return the figures found, without those that are not known on the other side."""
+    if len(wanted) != len(found):
+        return list(found)
+    return [None if own is None else other for own, other in zip(wanted, found, strict=True)]

@@ -64,7 +64,7 @@ def press(order: Order, names: Sequence[str], html: str, pdf: str) -> None:
             project=order.project,
             timestamp=execution.epoch(order.as_of),
         )
-    identity.check(merged, page, print_, words)
+    identity.check(merged, page, print_)
 
 
 def export(order: Order, names: Sequence[str]) -> None:

@@ -95,13 +95,13 @@ def west(builder):
 
 
 @pytest.fixture
-def check(north, english, tmp_path):
+def check(north, tmp_path):
     """Return a function that checks a page's source, and a PDF if one is given, in the place of the North's."""
 
     def check(page, print_=None):
         html = tmp_path / "report.html"
         html.write_text(page, encoding="utf-8")
-        identity.check(north.document, html, print_, english)
+        identity.check(north.document, html, print_)
 
     return check
 
@@ -113,10 +113,10 @@ def test_pack_of_its_own_passes(north, check):
     identity.require_own([north.notebook], NORTH)
 
 
-def test_charts_and_tables_made_by_other_means_are_marked_too(builder, english):
+def test_charts_and_tables_made_by_other_means_are_marked_too(builder):
     """What an analyst draws or writes without the package gets the mark of the pack when its page is merged."""
     pack = builder(NORTH, own=False)
-    identity.check(pack.document, pack.html, pack.pdf, english)
+    identity.check(pack.document, pack.html, pack.pdf)
     assert pack.page.count(f'data-cx="{NORTH}:') == 5
 
 
@@ -226,7 +226,7 @@ def test_table_of_another_audience_is_found_in_the_pdf(north, west, check, print
         ]
         ours["text"] = theirs.text
 
-    with pytest.raises(RunError, match=r"report\.pdf shows as table 1 of 2 `Touchpoint \| Answers \| CSAT"):
+    with pytest.raises(RunError, match=r"report\.pdf shows as table 1 of 2 `.*\| 110 \| 54"):
         check(north.page, printed(change))
 
 
