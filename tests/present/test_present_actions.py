@@ -90,7 +90,7 @@ def test_board_says_of_each_action_what_its_verdict_allows(pack):
 def test_board_tells_owner_start_cost_and_whether_customers_know(pack):
     """What an action was, for whom, why, by whom, since when and for how much stands in its row, newest first."""
     table = str(actions.board(pack))
-    rows = table.splitlines()[2:]
+    rows = [line for line in table.splitlines() if line.startswith("|")][2:]
     assert [line.split("Action ")[1][0] for line in rows] == list("7654321")
     for text in ("Outage notice", "Nobody says when", "Network", "since 14 January 2026", "USD 49,700", "17 May 2026"):
         assert text in rows[-1]

@@ -48,7 +48,8 @@ def texts(svg):
 
 def rows(table):
     """Return the cells of a Markdown table, without its head and rule."""
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
 def test_same_figures_give_the_same_bytes(monthly, drawn):
@@ -271,7 +272,8 @@ def test_shortened_charts_draw_the_same(monthly, monkeypatch):
     assert places[1] == pytest.approx(places[0], abs=0.0051)
     tags = [[node.tag for node in ET.fromstring(svg).iter() if "svg}" in node.tag] for svg in (long, short)]
     assert [tag for tag in tags[0] if not tag.endswith("metadata")] == tags[1]
-    assert texts(short) == texts(long)
+    # The first one is the mark, which holds a hash of the drawing.
+    assert texts(short)[1:] == texts(long)[1:]
 
 
 # What people without one kind of cone see (Machado, Oliveira and Fernandes 2009, severity 1), of linear red-green-blue.

@@ -124,7 +124,7 @@ def test_hidden_tenth_is_not_drawn(pack):
     picture = loyalty.churn_by_risk(pack)
     assert "tenth 1: 0.9%" in picture.alt
     assert "tenth 2" not in picture.alt
-    assert picture.data.count("\n") == 2
+    assert picture.data.count("\n|") == 3
 
 
 def test_only_sure_drivers_are_named(pack):
