@@ -153,8 +153,12 @@ def test_replay_of_a_corrected_issue_gives_the_same_bytes(small, run, tmp_path):
     project = Project(shutil.copytree(small.project.root, tmp_path / "small", symlinks=True))
     delivered = project.sample / "qualtrics" / "survey_2026-09.csv"
     whole = delivered.read_bytes()
-    shorter = whole.rstrip(b"\n").rpartition(b"\n")[0] + b"\n"
+    lines = whole.splitlines(keepends=True)
+    # Rows of one line each.
+    late = [place for place in range(100, 140) if all(line.startswith(b"2026-09") for line in lines[place : place + 2])]
+    shorter = b"".join(line for place, line in enumerate(lines) if place not in late)
     command = f"cxreport run --period {small.period}"
+    shutil.rmtree(project.published(small.report, small.period))
     delivered.write_bytes(shorter)
     run(project, command)
     delivered.write_bytes(whole)
