@@ -294,6 +294,33 @@ def diff(
 
 
 @app.command()
+def verify(
+    issue: Annotated[str, typer.Argument(metavar="ISSUE", help="<report>/<period>.")],
+    project: ProjectOption = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, metavar="NUMBER", help="Processes side by side; by default one a core."),
+    ] = None,
+) -> None:
+    """Make a published issue again aside, as its run.json tells; exit with 1 when a byte differs, and say why."""
+    from cxreport.config import Project
+    from cxreport.publish import archive
+    from cxreport.publish import verify as verifying
+    from cxreport.publish.workers import processors
+
+    here = Project.find(project)
+    report, _, period = issue.partition("/")
+    published = archive.find_issue(here.output, report, period)
+    with _progress() as tell:
+        found = verifying.verify(here, published, tell, jobs=jobs or processors())
+    for each in found:
+        typer.echo(f"{each.cause}: {each.name}" + (f": {each.detail}" if each.detail else ""))
+    if found:
+        raise typer.Exit(1)
+    typer.echo(f"{published.report}/{published.period}: every byte is the same")
+
+
+@app.command()
 def deliver(
     *,
     project: ProjectOption = None,

@@ -79,7 +79,7 @@ class Cache:
         """Put the files of a result that counts into a folder."""
         record = Record.read(self._record(step))
         for name in record.files if record else ():
-            _link(self._files(step) / name, folder / name)
+            link(self._files(step) / name, folder / name)
 
     def placed(self, step: str) -> str:
         """Return one digest for the files of a result that have a place in the project."""
@@ -99,7 +99,7 @@ class Cache:
         self.forget(step)
         kept = {} if folder is None else digests(files, folder)
         for name in kept:
-            _link(cast(Path, folder) / name, self._files(step) / name)
+            link(cast(Path, folder) / name, self._files(step) / name)
         record = Record(dict(inputs), kept, digests(placed, self.root))
         path = self._record(step)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def _are(expected: Digests, root: Path) -> bool:
         return False
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
     """Give a file a second name, or copy it where the disk cannot."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)

@@ -29,12 +29,12 @@ from cxreport.config import (
 from cxreport.periods import Period
 from cxreport.publish.cache import Digests, digest, digest_of, digests
 
-_LOCK = Path("requirements") / "run.lock"
+LOCK = Path("requirements") / "run.lock"
 
 
 def software(project: Project) -> Digests:
     """Return what stands for the code: the package, the installed packages with their versions, Python and the lock."""
-    return _software() | digests([project.root / _LOCK], project.root)
+    return _software() | digests([project.root / LOCK], project.root)
 
 
 @cache
@@ -84,7 +84,7 @@ def definitions(project: Project, report: Report, dataset: Dataset) -> Iterator[
     yield project.revisions
     yield from theme(project)
     yield from expectations(project)
-    yield project.root / _LOCK
+    yield project.root / LOCK
 
 
 def groups(project: Project, report: Report) -> Iterator[Path]:
@@ -123,15 +123,13 @@ def issued(project: Project, report: Report, dataset: Dataset, period: Period) -
 
 
 def accounts(project: Project, report: Report, period: Period) -> Digests:
-    """Return what stands for what earlier issues say of their making, the time of their runs apart."""
-    folders = sorted({file.parents[1] for file in project.issued(report.id, period)})
-    records = {
-        folder.name: json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-        for folder in folders
-        if (folder / RECORD_FILE).is_file()
+    """Return what stands for what each earlier issue says of its making, the time of its run apart."""
+    records = {file.parents[1] / RECORD_FILE for file in project.issued(report.id, period)}
+    return {
+        record.relative_to(project.root).as_posix(): digest_of([told.get(part) for part in ("inputs", "software")])
+        for record in sorted(records)
+        if record.is_file() and (told := json.loads(record.read_text(encoding="utf-8")))
     }
-    told = {name: [record.get(part) for part in ("inputs", "software")] for name, record in records.items()}
-    return {"accounts of earlier issues": digest_of(told)}
 
 
 def verdicts(project: Project, dataset: Dataset, period: Period) -> Iterator[Path]:

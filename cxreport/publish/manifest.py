@@ -1,9 +1,8 @@
 """`run.json`: everything an issue was made from and with, so that it can be made again."""
 
 import json
-import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib import metadata
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import cxreport
-from cxreport.config import AUDIENCE_FILE, FIRST_FILE, RECORD_FILE, Dataset, Project, Report
+from cxreport.config import AUDIENCE_FILE, FIRST_FILE, RECORD_FILE, VERDICT_FILE, Dataset, Project, Report
 from cxreport.periods import Period
 from cxreport.publish import inputs
 from cxreport.publish.cache import digest_of, digests
 from cxreport.sources import delivered_files
+from cxreport.validate import read_verdict
 
 _PACKAGES = (
     *("babel", "duckdb", "great-expectations", "ipykernel", "matplotlib", "narwhals", "nbclient", "numpy", "pandas"),
@@ -29,22 +29,28 @@ class Inputs:
     """SHA-256 of every input file.
 
     `feeds` holds the delivered files as `<feed>/<file>`; `definitions` holds, by path, the YAML files, the notebooks,
-    the expectations, the theme, the benchmarks, the lock and the estimates of earlier issues.
+    the expectations, the theme, the benchmarks, the lock and the estimates of earlier issues. `accounts` stands for
+    what these say of their own making.
     """
 
     feeds: dict[str, str]
     definitions: dict[str, str]
+    accounts: dict[str, str]
 
     @property
     def fingerprint(self) -> str:
         """One short text that changes when any input does."""
-        return digest_of([self.feeds, self.definitions])[:16]
+        return digest_of([self.feeds, self.definitions, self.accounts])[:16]
 
 
 def read_inputs(project: Project, report: Report, dataset: Dataset, period: Period) -> Inputs:
     """Hash what an issue is made from, and take over the hashes that ingest recorded for the delivered files."""
     files = [*inputs.definitions(project, report, dataset), *inputs.issued(project, report, dataset, period)]
-    return Inputs(feeds=delivered_files(project, dataset.id), definitions=digests(files, project.root))
+    return Inputs(
+        feeds=delivered_files(project, dataset.id),
+        definitions=digests(files, project.root),
+        accounts=inputs.accounts(project, report, period),
+    )
 
 
 def write(
@@ -81,16 +87,16 @@ def write(
         "inputs": {
             "feeds": made_from.feeds,
             "definitions": made_from.definitions,
+            "accounts": made_from.accounts,
             "fingerprint": made_from.fingerprint,
         },
         "packs": packs,
         "measured": digests(_measured(project, report, period), project.root),
         "outputs": digests(pack.rglob("*"), pack),
-        "software": {
-            "cxreport": cxreport.__version__,
+        "late": dict(_late(project, report, period)),
+        "software": software(project.root)
+        | {
             "git_commit": _git_commit(project.root),
-            "python": platform.python_version(),
-            "packages": {name: metadata.version(name) for name in _PACKAGES},
             "renderer": {"name": renderer[0], "versions": dict(renderer[1])},
         },
     }
@@ -98,6 +104,28 @@ def write(
         content["first"] = _first(project.published(report.id, period) / RECORD_FILE)
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     (pack / RECORD_FILE).write_text(text, encoding="utf-8")
+
+
+def software(root: Path) -> dict[str, Any]:
+    """Return the versions that figures and pages may depend on, and digests of the code, all packages and the lock."""
+    known = inputs.software(Project(root))
+    return {
+        "cxreport": cxreport.__version__,
+        "code": known["cxreport"],
+        "python": known["python"],
+        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "installed": known["packages"],
+        "lock": known.get(inputs.LOCK.as_posix()),
+    }
+
+
+def _late(project: Project, report: Report, period: Period) -> Iterator[tuple[str, int]]:
+    """Yield the months, or weeks, for which answers came in late, as far as the checks of this issue looked."""
+    last = period.parts[-1]
+    for file in sorted(project.accepted(report.dataset).glob(f"*/{VERDICT_FILE}")):
+        part = Period.parse(file.parent.name)
+        if part.kind == last.kind and part <= last and (late := read_verdict(project, report.dataset, part).late):
+            yield part.id, late
 
 
 def _first(replaced: Path) -> dict[str, Any]:

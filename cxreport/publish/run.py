@@ -45,7 +45,7 @@ from cxreport.validate.verdict import Verdict
 Tell = Callable[[str], None]
 
 # Parameters that have options of their own, or follow from them.
-_RESERVED = ("report", "dataset", "period", "as_of", "root", "audience")
+RESERVED = ("report", "dataset", "period", "as_of", "root", "audience")
 
 
 @dataclass(frozen=True)
@@ -409,7 +409,7 @@ def _plan(project: Project, report: Report, texts: Mapping[str, str]) -> _Plan:
             expected="every notebook of a report to take its report, period and audience from its parameters",
             do="add the parameter, with an empty text as default, to the notebook's `parameters` cell",
         )
-    if taken := [name for name in texts if name in _RESERVED]:
+    if taken := [name for name in texts if name in RESERVED]:
         raise UsageError(
             found=f"the parameter {listed(taken)}",
             expected="only parameters that the run does not set itself",
