@@ -30,9 +30,9 @@ class Standing:
         """What stands for the code."""
         return inputs.software(self.project)
 
-    @property
+    @cached_property
     def delivered(self) -> Digests:
-        """What the staged tables follow from."""
+        """What the staged tables follow from, as it was when first asked for: all delivered files are read for it."""
         files = digests(inputs.dataset_files(self.project, self.dataset), self.project.root)
         return inputs.delivered(self.project, self.dataset) | files | self.software
 
