@@ -210,7 +210,7 @@ def run(
     if again and not since:
         raise UsageError(
             found="--again without --since",
-            expected="--again with --since; a single period is always published anew",
+            expected="--again with --since; a single period is made anew with --force",
             do="leave --again out, or name the first period with --since",
         )
     if not since and _stands(Standing(here, definition, dataset, renderer, texts, force), wanted, taken):
