@@ -57,7 +57,7 @@ lock: .venv/.ready ## resolve the dependencies anew (needs uv on the PATH), then
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header --extra lab pyproject.toml -c requirements/run.lock -o requirements/lab.lock
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
-	  --no-emit-index-url --no-annotate --no-header --extra spark --extra accessibility \
+	  --no-emit-index-url --no-annotate --no-header --extra spark --extra cluster --extra accessibility \
 	  --no-emit-package playwright --no-emit-package greenlet --no-emit-package pyee \
 	  pyproject.toml -c requirements/run.lock -o requirements/tests.lock
 	@$(PYTHON) requirements/write_environment.py > environment.yml
@@ -77,9 +77,9 @@ clean: ## remove everything that can be made again, except published reports
 	@$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# What only the tests need: Spark, which is large, and axe-core.
+# What only the tests need: Spark, which is large, Dask and axe-core.
 .venv/.tests: requirements/tests.lock .venv/.ready
-	@echo "Adding Spark and axe-core from requirements/tests.lock to the environment, once."
+	@echo "Adding Spark, Dask and axe-core from requirements/tests.lock to the environment, once."
 	@$(BIN)/python $(PIP) --require-hashes --no-deps -r requirements/tests.lock
 	@touch $@
 

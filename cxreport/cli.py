@@ -8,15 +8,15 @@ import hashlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import typer
 
+from cxreport.console import Output
 from cxreport.errors import CxError, RunError, UsageError, listed
 from cxreport.publish.atomic import disk_errors, reserved
 
@@ -51,6 +51,10 @@ AsOfOption = Annotated[
         formats=["%Y-%m-%d"],
         help="The day the exports were taken; by default the dataset's, else today in its time zone.",
     ),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but what stops the run.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print an object a line for each step, the result or what stops the run.")
 ]
 
 
@@ -96,7 +100,7 @@ def sample(
         return
     from cxreport.sample import write_sample
 
-    with _progress() as tell:
+    with Output().telling() as tell:
         if seed is None:
             write_sample(here.sample, tell=tell)
         else:
@@ -122,7 +126,7 @@ def ingest(
     here, _, dataset = _load(project, report)
     from cxreport.publish import run as publishing
 
-    with _progress() as tell, reserved(here.output, tell):
+    with Output().telling() as tell, reserved(here.output, tell):
         rows = publishing.ingest(here, dataset, tell)
     for table, count in sorted(rows.items()):
         typer.echo(f"{table:<12} {count:>10,} rows")
@@ -149,7 +153,7 @@ def validate(
 
     taken = _as_of(dataset, as_of)
     chosen = _period(here, definition, dataset, period, taken)
-    with _progress() as tell, reserved(here.output, tell):
+    with Output().telling() as tell, reserved(here.output, tell):
         tell(f"Checking the rows up to {chosen}")
         verdict = validation.validate(here, dataset, chosen, taken, data_docs=data_docs)
     for table, count in sorted(verdict.tables.items()):
@@ -169,7 +173,7 @@ def measure(project: ProjectOption = None, report: ReportOption = "monthly", per
     from cxreport import measure as measuring
 
     chosen = _period(here, definition, dataset, period, _as_of(dataset, None))
-    with _progress() as tell, reserved(here.output, tell):
+    with Output().telling() as tell, reserved(here.output, tell):
         tell(f"Measuring the periods up to {chosen}")
         estimates = measuring.measure(here, definition, chosen)
     typer.echo(f"{len(estimates):,} estimates in {_shown(here.measured(report, chosen))}")
@@ -196,65 +200,65 @@ def run(
         int | None,
         typer.Option("--jobs", "-j", min=1, metavar="NUMBER", help="Processes side by side; by default one a core."),
     ] = None,
+    cluster: Annotated[
+        str, typer.Option(metavar="NAME", help="A backend of Joblib, such as dask, whose machines make the pages.")
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Make everything anew, also what has not changed.")] = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Publish an issue, or with --since many: every step, then HTML and PDF in reports/output/."""
     started = datetime.now(UTC)
-    texts = _parameters(parameter or [])
-    here, definition, dataset = _load(project, report)
-    from cxreport.periods import Period
-    from cxreport.publish.standing import Standing
+    output = Output(quiet, as_json)
+    with output.errors():
+        texts = _parameters(parameter or [])
+        here, definition, dataset = _load(project, report)
+        from cxreport.periods import Period
+        from cxreport.publish.standing import Standing
 
-    wanted = Period.parse(period) if period else None
-    taken = _as_of(dataset, as_of)
-    if again and not since:
-        raise UsageError(
-            found="--again without --since",
-            expected="--again with --since; a single period is made anew with --force",
-            do="leave --again out, or name the first period with --since",
-        )
-    if not since and _stands(Standing(here, definition, dataset, renderer, texts, force), wanted, taken):
-        return
-    from cxreport.publish import run as publishing
-    from cxreport.publish.workers import processors
+        wanted, first = (Period.parse(text) if text else None for text in (period, since))
+        taken = _as_of(dataset, as_of)
+        if again and not since:
+            raise UsageError(
+                found="--again without --since",
+                expected="--again with --since; a single period is made anew with --force",
+                do="leave --again out, or name the first period with --since",
+            )
+        if not since and _stands(Standing(here, definition, dataset, renderer, texts, force), wanted, taken, output):
+            return
+        from cxreport.publish import run as publishing
+        from cxreport.publish.workers import processors
 
-    if since:
-        with _progress() as tell:
-            outcomes = publishing.backfill(
-                here,
-                definition,
-                Period.parse(since),
-                wanted,
-                again=again,
-                as_of=taken,
-                renderer=renderer,
-                clock=lambda: datetime.now(UTC),
-                tell=tell,
-                parameters=texts,
-                jobs=jobs or processors(),
-                force=force,
-            )
-        _sum_up(outcomes)
-        return
-    try:
-        with _progress() as tell:
-            published = publishing.run(
-                here,
-                definition,
-                wanted,
-                as_of=taken,
-                renderer=renderer,
-                started=started,
-                tell=tell,
-                parameters=texts,
-                jobs=jobs or processors(),
-                force=force,
-            )
-    except KeyboardInterrupt:
-        typer.echo("Stopped. Nothing was published; the last issue is unchanged.", err=True)
-        raise
-    typer.echo(_shown(published.html))
-    typer.echo(_shown(published.pdf))
+        how: dict[str, Any] = {
+            "renderer": renderer,
+            "parameters": texts,
+            "jobs": jobs or processors(),
+            "cluster": cluster,
+            "force": force,
+        }
+        try:
+            with output.telling() as tell:
+                if first:
+                    outcomes = publishing.backfill(
+                        here,
+                        definition,
+                        first,
+                        wanted,
+                        again=again,
+                        as_of=taken,
+                        clock=lambda: datetime.now(UTC),
+                        tell=tell,
+                        **how,
+                    )
+                else:
+                    issue = publishing.run(here, definition, wanted, as_of=taken, started=started, tell=tell, **how)
+        except KeyboardInterrupt:
+            typer.echo("Stopped. Nothing was published; the last issue is unchanged.", err=True)
+            raise
+        if first:
+            _sum_up(outcomes, output)
+        else:
+            _say_published(issue.html, issue.pdf, output)
 
 
 @app.command()
@@ -301,6 +305,8 @@ def verify(
         int | None,
         typer.Option("--jobs", "-j", min=1, metavar="NUMBER", help="Processes side by side; by default one a core."),
     ] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a published issue again aside, as its run.json tells; exit with 1 when a byte differs, and say why."""
     from cxreport.config import Project
@@ -308,16 +314,20 @@ def verify(
     from cxreport.publish import verify as verifying
     from cxreport.publish.workers import processors
 
-    here = Project.find(project)
-    report, _, period = issue.partition("/")
-    published = archive.find_issue(here.output, report, period)
-    with _progress() as tell:
-        found = verifying.verify(here, published, tell, jobs=jobs or processors())
-    for each in found:
-        typer.echo(f"{each.cause}: {each.name}" + (f": {each.detail}" if each.detail else ""))
-    if found:
-        raise typer.Exit(1)
-    typer.echo(f"{published.report}/{published.period}: every byte is the same")
+    output = Output(quiet, as_json)
+    with output.errors():
+        here = Project.find(project)
+        report, _, period = issue.partition("/")
+        published = archive.find_issue(here.output, report, period)
+        with output.telling() as tell:
+            found = verifying.verify(here, published, tell, jobs=jobs or processors())
+        for each in found:
+            line = f"{each.cause}: {each.name}" + (f": {each.detail}" if each.detail else "")
+            output.result(line, state="differs", name=each.name, cause=each.cause, detail=each.detail)
+        if found:
+            raise typer.Exit(1)
+        name = f"{published.report}/{published.period}"
+        output.result(f"{name}: every byte is the same", state="same", issue=name)
 
 
 @app.command()
@@ -362,7 +372,7 @@ def deliver(
             typer.echo(line)
         return
     server = delivering.Server.of(os.environ)
-    with _progress() as tell:
+    with Output().telling() as tell:
         delivering.send(wish, server, tell=tell, say=typer.echo)
 
 
@@ -392,34 +402,40 @@ def write_archive(project: ProjectOption = None) -> None:
     from cxreport.publish import archive
 
     here = Project.find(project)
-    with _progress() as tell, reserved(here.output, tell):
+    with Output().telling() as tell, reserved(here.output, tell):
         tell("Writing the archive")
         page = archive.write_site(here)
     typer.echo(_shown(page))
 
 
-def _stands(standing: "Standing", period: "Period | None", as_of: date) -> bool:
+def _stands(standing: "Standing", period: "Period | None", as_of: date, output: Output) -> bool:
     """Say so where the issue that would be made is there already."""
     from cxreport.periods import Period
+    from cxreport.publish import archive
 
     issue = standing.find(period, as_of)
     if issue is None or standing.failed(Period.parse(issue.name)).exists():
         return False
-    typer.echo(f"Nothing has changed since the issue for {issue.name} was made; --force makes it anew", err=True)
-    for name in ("report.html", "report.pdf"):
-        typer.echo(_shown(issue / "all" / name))
+    with output.telling() as tell:
+        tell(f"Nothing has changed since the issue for {issue.name} was made; --force makes it anew")
+    _say_published(issue / archive.HTML, issue / archive.PDF, output)
     return True
 
 
-def _sum_up(outcomes: "list[Outcome]") -> None:
+def _say_published(html: Path, pdf: Path, output: Output) -> None:
+    output.result(_shown(html), _shown(pdf), state="published", html=_shown(html), pdf=_shown(pdf))
+
+
+def _sum_up(outcomes: "list[Outcome]", output: Output) -> None:
     """Print a line for each period of a backfill; exit with 1 when one of them failed."""
     for each in outcomes:
         if each.error:
-            typer.echo(f"{each.period}  not published: {each.error.found}")
+            state, told = "not published", f"not published: {each.error.found}"
+        elif each.published:
+            state, told = "published", _shown(each.published.html)
         else:
-            typer.echo(
-                f"{each.period}  {_shown(each.published.html) if each.published else 'has an issue, left alone'}"
-            )
+            state, told = "left alone", "has an issue, left alone"
+        output.result(f"{each.period}  {told}", state=state, period=each.period.id)
     failed = [each.period.id for each in outcomes if each.error]
     if failed:
         raise RunError(
@@ -484,28 +500,3 @@ def _shown(path: Path) -> str:
     """Return a path relative to the current folder where it lies inside."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows a step: with a spinner and its time on a terminal, else as a plain line."""
-    if not sys.stderr.isatty():
-        yield lambda step: typer.echo(step, err=True)
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-
-    steps: list[TaskID] = []
-    columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-
-        def tell(step: str) -> None:
-            finish()
-            steps.append(progress.add_task(step, total=1))
-
-        def finish() -> None:
-            if steps:
-                progress.update(steps[-1], completed=1)
-
-        yield tell
-        finish()

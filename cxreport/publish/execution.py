@@ -33,6 +33,13 @@ _IMPORTS = [
 ]
 # Unix socket paths end at 107 bytes; the kernel appends `-ipc-<port>` to the connection file's stem.
 _LONGEST_SOCKET_STEM = 90
+# The variables that reach a notebook; secrets have other names, and so has what figures must not depend on.
+_INHERITED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TZ|LANG|LANGUAGE|LC_\w+|TMPDIR|TEMP|TMP|VIRTUAL_ENV|CONDA_PREFIX|PYTHON\w+|LD_LIBRARY_PATH"
+    r"|DYLD_\w+|JAVA_HOME|SPARK_\w+|PYSPARK_\w+|HADOOP_\w+|SSL_CERT_\w+|MPLCONFIGDIR|XDG_\w+|SYSTEMROOT|WINDIR|APPDATA"
+    r"|LOCALAPPDATA|USERPROFILE|COMSPEC|PATHEXT|CXREPORT_ENGINE",
+    re.IGNORECASE,
+)
 _PATIENCE = 5.0  # seconds for a killed kernel to be noticed
 
 
@@ -93,7 +100,7 @@ def warm(project: Project) -> None:
     """Begin the imports of kernels, which take a while, ahead of the first one; does not wait for them."""
     from cxreport.publish.kernels import owner
 
-    environment = os.environ | _environment(project, date.min)
+    environment = _inherited() | _environment(project, date.min)
     if not owner.unsupported():
         owner.warm(owner.Setting.of([sys.executable], _IMPORTS, str(project.root), environment, [ROOT_VARIABLE]))
 
@@ -204,6 +211,11 @@ def _unformatted(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
+def _inherited() -> dict[str, str]:
+    """Return the variables of this process that kernels get: what programs need to run, and the engine."""
+    return {name: text for name, text in os.environ.items() if _INHERITED.fullmatch(name)}
+
+
 def _environment(project: Project, as_of: date) -> dict[str, str]:
     """Return what is set for kernels, so that the same notebook gives the same bytes."""
     return {
@@ -251,7 +263,7 @@ class _Kernel:
                 self.provisioner = outer._provision(self, spec)
 
             async def start_kernel(self, **settings: Any) -> None:  # type: ignore[override]
-                await super().start_kernel(**settings)
+                await super().start_kernel(**settings | {"env": _inherited()})
                 if outer._stopped:
                     outer.kill()
 

@@ -38,11 +38,16 @@ def software(project: Project) -> Digests:
 
 
 @cache
-def _software() -> Digests:
+def package() -> str:
+    """Return one digest for the files of this package."""
     home = Path(cxreport.__file__).parent
-    package = digests((path for path in home.rglob("*") if "__pycache__" not in path.parts), home)
+    return digest_of(digests((path for path in home.rglob("*") if "__pycache__" not in path.parts), home))
+
+
+@cache
+def _software() -> Digests:
     installed = sorted(f"{each.name}=={each.version}" for each in metadata.distributions())
-    return {"cxreport": digest_of(package), "packages": digest_of(installed), "python": platform.python_version()}
+    return {"cxreport": package(), "packages": digest_of(installed), "python": platform.python_version()}
 
 
 def delivered(project: Project, dataset: Dataset) -> Digests:

@@ -17,11 +17,12 @@ from cxreport.publish.atomic import write_text
 from cxreport.publish.cache import Cache, Digests, digest_of, digests
 from cxreport.publish.notebooks import Notebook, Value
 from cxreport.publish.orders import Order
+from cxreport.publish.progress import Progress
 from cxreport.publish.workers import Workers
 
 Parameters = Mapping[str, Value]
 _EXPORTED = (archive.EXECUTIVE, archive.SLIDES, archive.WORKBOOK, archive.ESTIMATES, summary.FILE)
-_WHY = "why.json"
+_EXPORTS, _WHY = "exports", "why.json"
 _WORDS = {
     "forced": "which was told to make everything",
     "new": "because there was none",
@@ -64,8 +65,8 @@ class Maker:
     ----------
     software
         What all results follow from.
-    tell
-        Receives one line per step.
+    progress
+        Receives what happens to each step.
     why
         Receives by step why it was done, nothing where its result was taken over.
     """
@@ -73,24 +74,30 @@ class Maker:
     cache: Cache
     workers: Workers
     software: Digests
-    tell: Callable[[str], None]
+    progress: Progress
     why: dict[str, list[str]] = field(default_factory=dict)
 
-    def begin(self, step: Step) -> "Future[Any] | None":
-        """Begin a step; `None` where its result was taken over."""
+    def begin(self, step: Step) -> "Future[float] | None":
+        """Begin a step, which takes some seconds; `None` where its result was taken over."""
         self.why[step.name] = self.cache.reasons(step.name, step.inputs | self.software)
         if not self.why[step.name]:
             self.cache.restore(step.name, step.folder)
+            self.progress.kept(step.name)
             return None
         self.cache.forget(step.name)
-        self.tell(_told(step.name))
         return self.workers.submit(*step.work)
 
-    def end(self, step: Step) -> None:
-        """Keep the result of a step that is done."""
+    def end(self, step: Step, work: "Future[float]") -> None:
+        """Keep the result of a step that is over; raises what its work raised."""
+        try:
+            seconds = work.result()
+        except BaseException:
+            self.progress.failed(step.name)
+            raise
         files = [step.folder / name for name in step.files]
         made_from = step.inputs | self.software
         self.cache.keep(step.name, made_from, folder=step.folder, files=files, placed=step.placed())
+        self.progress.made(step.name, seconds)
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
@@ -103,9 +110,9 @@ class Maker:
 
     def do(self, step: Step) -> None:
         """Do a step and wait for it; raises what its work raises."""
+        self.progress.begun(step.name)
         if future := self.begin(step):
-            future.result()
-            self.end(step)
+            self.end(step, future)
 
 
 def _told(step: str) -> str:
@@ -192,7 +199,7 @@ def press(order: Order, names: Sequence[str], html: str, pdf: str = "") -> Step:
 
 def _export(order: Order, names: Sequence[str]) -> Step:
     return Step(
-        name=f"{order.audience}/exports",
+        name=f"{order.audience}/{_EXPORTS}",
         inputs=digests(page_files(order), order.project.root)
         | _document_inputs(order, names)
         | {"as of": order.as_of.isoformat()},
@@ -254,6 +261,11 @@ class _Pack:
         yield _export(order, names)
 
 
+def _finishing(audience: str) -> list[str]:
+    """Return the names of the steps that follow the pages of a pack."""
+    return [f"{audience}/{Path(archive.PAGE).stem}", f"{audience}/{_EXPORTS}"]
+
+
 def _incomplete(order: Order, failed: Iterable[str]) -> Order:
     """Return an order that says, in its title and at its foot, which pages are missing."""
     words = Words.open(order.project, order.language)
@@ -268,6 +280,8 @@ def make_packs(maker: Maker, packs: Sequence[tuple[Order, Sequence[Step]]]) -> l
     report allows it, and says so.
     """
     line = _Line(maker)
+    names = [name for order, pages in packs for name in (*(page.name for page in pages), *_finishing(order.audience))]
+    maker.progress.expect(names, side_by_side=True)
     for order, pages in packs:
         pack = _Pack(order, [Path(page.name).name for page in pages], {page.name for page in pages})
         for page in pages:
@@ -281,7 +295,7 @@ class _Line:
 
     def __init__(self, maker: Maker) -> None:
         self._maker = maker
-        self._running: dict[Future[Any], tuple[_Pack, Step]] = {}
+        self._running: dict[Future[float], tuple[_Pack, Step]] = {}
         self.failures: list[Failure] = []
 
     def begin(self, pack: _Pack, step: Step) -> None:
@@ -293,11 +307,11 @@ class _Line:
     def finish(self) -> None:
         """Wait until nothing is left to do; raises what no reader can act on."""
         while self._running:
-            for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+            done = wait(self._running, return_when=FIRST_COMPLETED).done
+            for future in [each for each in self._running if each in done]:
                 pack, step = self._running.pop(future)
                 try:
-                    future.result()
-                    self._maker.end(step)
+                    self._maker.end(step, future)
                 except CxError as error:
                     self.failures.append(Failure(step.name, error, is_page=step.name in pack.left))
                     pack.failed.add(Path(step.name).name)
@@ -308,8 +322,11 @@ class _Line:
             return
         pack.left.remove(step.name)
         if not pack.left:
-            for following in pack.finishing:
-                self.begin(pack, following)
+            following = list(pack.finishing)
+            if not following:
+                self._maker.progress.drop(_finishing(pack.order.audience))
+            for each in following:
+                self.begin(pack, each)
 
 
 def as_error(failures: Sequence[Failure]) -> CxError:

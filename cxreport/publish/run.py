@@ -37,15 +37,15 @@ from cxreport.publish.cache import digest, digest_of, digests
 from cxreport.publish.making import Maker, Step, as_error, execution, fingerprint, make_packs, page_files, press
 from cxreport.publish.notebooks import Notebook, Value
 from cxreport.publish.orders import Order
+from cxreport.publish.progress import Progress, Tell
 from cxreport.publish.standing import Standing
 from cxreport.publish.workers import Workers, workers
 from cxreport.validate import read_verdict, require_publishable
 from cxreport.validate.verdict import Verdict
 
-Tell = Callable[[str], None]
-
 # Parameters that have options of their own, or follow from them.
 RESERVED = ("report", "dataset", "period", "as_of", "root", "audience")
+_TIMES = "times.json"  # how long steps of a report took
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,7 @@ def run(
     tell: Tell,
     parameters: Mapping[str, str] | None = None,
     jobs: int = 1,
+    cluster: str = "",
     force: bool = False,
 ) -> Published:
     """Publish one issue of a report.
@@ -141,11 +142,13 @@ def run(
     started
         The instant the run began; only `run.json` carries it.
     tell
-        Receives one line per step.
+        Receives what is being done, as texts and events of steps.
     parameters
         Further parameters as text, given to the present notebooks that declare them.
     jobs
         How many processes work side by side.
+    cluster
+        A backend of Joblib whose machines work in their place.
     force
         Whether everything is made anew, also what would come out the same.
 
@@ -161,7 +164,7 @@ def run(
     if period:
         _require_kind(report, period)
     wanted = period or Period.containing(as_of, report.period_kind).previous
-    with _started(project, report, renderer, parameters or {}, tell, jobs=jobs, force=force) as press:
+    with _started(project, report, renderer, parameters or {}, tell, hands=(jobs, cluster), force=force) as press:
         with _noted(project, report, wanted, as_of):
             press.read()
             chosen = choose_period(project, report, press.plan.dataset, period, as_of)
@@ -193,6 +196,7 @@ def backfill(
     tell: Tell,
     parameters: Mapping[str, str] | None = None,
     jobs: int = 1,
+    cluster: str = "",
     force: bool = False,
 ) -> list[Outcome]:
     """Publish one issue for every period from one to another, oldest first, so that each sees the earlier ones.
@@ -215,7 +219,7 @@ def backfill(
     if until:
         _require_kind(report, until)
     first, last = (Period.containing(day, report.period_kind) for day in (since.start, as_of))
-    with _started(project, report, renderer, parameters or {}, tell, jobs=jobs, force=force) as press:
+    with _started(project, report, renderer, parameters or {}, tell, hands=(jobs, cluster), force=force) as press:
         with _noted(project, report, until or last.previous, as_of):
             press.read()
             ends = [choose_period(project, report, press.plan.dataset, period, as_of) for period in (first, until)]
@@ -248,15 +252,15 @@ def _started(
     parameters: Mapping[str, str],
     tell: Tell,
     *,
-    jobs: int,
+    hands: tuple[int, str],
     force: bool,
 ) -> Iterator["_Press"]:
     """Check everything before anything is written, and keep other runs away."""
     engine = render.choose(renderer)
     plan = _plan(project, report, parameters)
     standing = Standing(project, report, plan.dataset, renderer, parameters, force)
-    with atomic.disk_errors(project.root), atomic.reserved(project.output, tell), workers(project, jobs) as hands:
-        yield _Press(project, plan, engine, tell, hands, standing)
+    with atomic.disk_errors(project.root), atomic.reserved(project.output, tell), workers(project, *hands) as pool:
+        yield _Press(project, plan, engine, tell, pool, standing)
 
 
 @dataclass(frozen=True)
@@ -291,6 +295,18 @@ class _Press:
             shutil.rmtree(failed)
             archive.write_site(self.project)
 
+    @contextmanager
+    def _maker(self, period: Period) -> Iterator[Maker]:
+        """Yield what does the steps of a period, which tells how far it is, and writes down what it did and why."""
+        plan, standing = self.plan, self.standing
+        memory = standing.cache(plan.report.id).folder / _TIMES
+        with Progress.remembering(self.tell, self.hands.number, memory) as progress:
+            names = [*(notebook.name for notebook in plan.prepare), Path(archive.QUALITY).stem]
+            progress.expect((f"{EVERYBODY}/{name}" for name in names), more=True)
+            maker = Maker(standing.cache(plan.report.id, period.id), self.hands, standing.software, progress)
+            with maker.explaining():
+                yield maker
+
     def publish(self, period: Period, as_of: date, started: datetime) -> Published:
         """Build the issue of a period aside, and put it in its place; leave it alone where nothing has changed."""
         project, plan = self.project, self.plan
@@ -300,13 +316,12 @@ class _Press:
             return Published.of(found)
         issue = _Issue(plan, period, as_of)
         kept = self.standing.failed(period)
-        maker = Maker(self.standing.cache(plan.report.id, period.id), self.hands, self.standing.software, self.tell)
         with (
             atomic.disk_errors(project.root),
             _noted(project, plan.report, period, as_of),
             atomic.building(project.output, plan.report.id, period.id) as folder,
             _evidence(folder, kept),
-            maker.explaining(),
+            self._maker(period) as maker,
         ):
             made_from = manifest.read_inputs(project, plan.report, plan.dataset, period)
             draft = issue.order(folder, self.engine.name)

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from cxreport.errors import UsageError
 from cxreport.publish import inputs, manifest, render
 from cxreport.publish.archive import Issue
 from cxreport.publish.cache import digest, digests, link
+from cxreport.publish.progress import Tell
 from cxreport.publish.run import RESERVED, run
 from cxreport.validate.verdict import Verdict
 
@@ -46,7 +47,7 @@ class Finding:
     detail: str = ""
 
 
-def verify(project: Project, issue: Issue, tell: Callable[[str], None], *, jobs: int = 1) -> list[Finding]:
+def verify(project: Project, issue: Issue, tell: Tell, *, jobs: int = 1) -> list[Finding]:
     """Compare an issue with what its account makes; nothing is found where every byte is the same.
 
     Where delivered files, earlier issues or definitions are no longer as they were, these are named and nothing is
@@ -153,7 +154,7 @@ def _can_render(cause: Finding) -> bool:
 # --- the replay ------------------------------------------------------------------------------------
 
 
-def _replay(project: Project, issue: Issue, scratch: Path, tell: Callable[[str], None], jobs: int) -> dict[str, str]:
+def _replay(project: Project, issue: Issue, scratch: Path, tell: Tell, jobs: int) -> dict[str, str]:
     """Run the report in a copy of what it was made from; returns the digests of what comes out."""
     report = load_report(project, issue.report)
     dataset = load_dataset(project, report.dataset)

@@ -5,6 +5,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -26,19 +27,19 @@ class Workers:
     """Does pieces of work, functions of `cxreport.publish.work` by name, at once or in other processes."""
 
     def __init__(self, number: int = 1, pool: Executor | None = None) -> None:
-        self._number, self._pool = number, pool
+        self.number, self._pool = number, pool
 
     def start(self) -> None:
         """Let the processes begin, whose imports take a while, before there is anything to do."""
         if self._pool:
-            for _ in range(self._number):
+            for _ in range(self.number):
                 self._pool.submit(_do, "ready")
 
-    def submit(self, name: str, *arguments: Any) -> "Future[Any]":
-        """Return a future of `work.<name>(*arguments)`."""
+    def submit(self, name: str, *arguments: Any) -> "Future[float]":
+        """Begin `work.<name>(*arguments)`; the future has the seconds that it took."""
         if self._pool:
             return self._pool.submit(_do, name, *arguments)
-        done: Future[Any] = Future()
+        done: Future[float] = Future()
         try:
             done.set_result(_do(name, *arguments))
         except Exception as error:  # noqa: BLE001 - the future's reader gets it
@@ -47,13 +48,18 @@ class Workers:
 
 
 @contextmanager
-def workers(project: Project, number: int) -> Iterator[Workers]:
+def workers(project: Project, number: int, cluster: str = "") -> Iterator[Workers]:
     """Yield workers in so many processes, which start at the first piece of work; they end with the block.
 
-    Where the system can, they are forked from a process that has imported everything and runs no threads.
+    Where the system can, they are forked from a process that has imported everything and runs no threads. With a
+    `cluster`, a backend of Joblib, they are its machines instead.
 
-    Raises `RunError` when one of them dies.
+    Raises `RunError` when one of them dies, and what `cluster.connected` raises.
     """
+    if cluster:
+        with import_module("cxreport.publish.cluster").connected(cluster) as (machines, places):
+            yield Workers(places, machines)
+        return
     if number == 1:
         yield Workers()
         return
@@ -107,5 +113,7 @@ def _end_with(sentinel: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _do(name: str, *arguments: Any) -> Any:
-    return getattr(import_module(_WORK), name)(*arguments)
+def _do(name: str, *arguments: Any) -> float:
+    start = time.monotonic()
+    getattr(import_module(_WORK), name)(*arguments)
+    return time.monotonic() - start

@@ -83,6 +83,17 @@ def test_kernel_is_this_interpreter_in_the_project(project, add, run, monkeypatc
     assert text.strip().split("|") == [sys.executable, root, "1790899200", "0", "Agg", "false", root, "2026-09"]
 
 
+def test_secrets_do_not_reach_a_notebook(add, run, monkeypatch):
+    """A kernel gets the variables that programs need to run, not those that carry secrets, whatever their names."""
+    secrets = ("CXREPORT_SMTP_PASSWORD", "CXREPORT_HASH_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "OTHER")
+    for name in secrets:
+        monkeypatch.setenv(name, "plainly secret")
+    monkeypatch.setenv("LC_TIME", "C")
+    told = json.loads(run(add("a", "import json, os\nprint(json.dumps(dict(os.environ)))"), period="2026-09"))
+    assert "plainly secret" not in told.values()
+    assert {"PATH", "LC_TIME", "CXREPORT_ROOT"} <= told.keys()
+
+
 def test_kernels_have_imported_what_present_notebooks_import(root):
     """The process that kernels are forked from imports every module of ours that a present notebook names."""
     named = set()

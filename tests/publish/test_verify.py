@@ -137,13 +137,15 @@ def test_late_answers_and_first_figures_are_there_in_the_copy(project, issue, tm
     assert (replaced / "run.json").read_text() == '{"first": {"inputs": {"a": 1}}}'
 
 
-def test_replay_elsewhere_gives_the_same_bytes(small, run):
-    """In another time zone, language and order of hashing, and without touching the issue."""
+def test_replay_elsewhere_gives_the_same_bytes(small, run, tmp_path):
+    """In another time zone, language and order of hashing, beside secrets, and without touching the issue."""
     output = small.project.output
     before = digests(output.rglob("*"), output)
     command = f"cxreport verify {small.report}/{small.period}"
-    said = run(small.project, command, TZ="Asia/Tokyo", LC_ALL="C", PYTHONHASHSEED="7")
+    elsewhere = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "7", "CXREPORT_SMTP_PASSWORD": "plainly-secret"}
+    said = run(small.project, command, tmp_path / "printed.txt", **elsewhere)
     assert said.strip() == f"{small.report}/{small.period}: every byte is the same"
+    assert "plainly-secret" not in (tmp_path / "printed.txt").read_text()
     assert digests(output.rglob("*"), output) == before
 
 

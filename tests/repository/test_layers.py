@@ -12,6 +12,7 @@ PACKAGE = ROOT / "cxreport"
 # From the top down; a module may import from its own line's left-hand neighbours' layers below it only.
 LAYERS = [
     "cli",
+    "console",
     "deliver",
     "publish",
     "cx",
