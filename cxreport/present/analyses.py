@@ -75,8 +75,8 @@ def missing_if_asked(pack: Pack, analysis: str, subject: str) -> Markdown:
 
 def label(pack: Pack, column: str, level: str) -> str:
     """Return what readers see for a value of a column, by the segment on it if there is one; plain text, one line."""
-    segment = next((name for name, each in pack.segments.items() if each.column == column), None)
-    return one_line(pack.level_label(segment, level) if segment else pack.words.text(level))
+    segment = pack.columns.get(column)
+    return one_line((segment.labels.get(level) if segment else None) or pack.words.text(level))
 
 
 def signed_range(low: float | None, high: float | None, kpi: ShownKpi) -> str:

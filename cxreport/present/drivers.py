@@ -3,7 +3,7 @@
 from typing import Any
 
 from cxreport.present import tables
-from cxreport.present.analyses import missing, missing_if_asked, rows, share_range
+from cxreport.present.analyses import missing_if_asked, rows, share_range
 from cxreport.present.markup import Markdown, escape_markdown, pipe_table
 from cxreport.present.pack import Pack
 
@@ -35,7 +35,7 @@ def table(pack: Pack) -> Markdown:
     """Return one row a question: its part of what all of them explain, how it does, and what follows from both."""
     found = _found(pack)
     if not found:
-        return missing(pack, "drivers", _SUBJECT)
+        return missing_if_asked(pack, "drivers", _SUBJECT)
     words = pack.words
     cells = [
         [
@@ -48,7 +48,8 @@ def table(pack: Pack) -> Markdown:
     ]
     head = [words(f"drivers.head.{name}") for name in ("driver", "share", "performance", "quadrant")]
     explained = words("drivers.explained", share=words.percent(found[0].r2_adjusted), base=words.number(found[0].n))
-    return Markdown(f"{pipe_table(pack.mark, head, cells, 'lrrl')}\n\n{explained}")
+    table = pipe_table(pack.mark, head, cells, "lrrl")
+    return Markdown(f"{words('drivers.about')}\n\n{table}\n\n{explained}")
 
 
 def _found(pack: Pack) -> list[Any]:

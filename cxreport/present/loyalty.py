@@ -8,7 +8,17 @@ from matplotlib.ticker import MaxNLocator
 
 from cxreport.periods import last_periods
 from cxreport.present import tables
-from cxreport.present.analyses import CLEAR, Rows, is_sure, label, missing, rows, share_range, shown, signed_range
+from cxreport.present.analyses import (
+    CLEAR,
+    Rows,
+    is_sure,
+    label,
+    missing_if_asked,
+    rows,
+    share_range,
+    shown,
+    signed_range,
+)
 from cxreport.present.charts import closing_notes, mark_cut, scale_in_words, wrapped, write_beside
 from cxreport.present.markup import Markdown, Picture, escape_markdown, one_line, pipe_table
 from cxreport.present.pack import Pack, ShownKpi
@@ -30,7 +40,7 @@ def retention_curves(pack: Pack) -> Picture | Markdown:
     """Return how many of each cohort were still customers after so many days; the last one followed longest speaks."""
     cohorts = _by(_followed(pack), "cohort")
     if not cohorts:
-        return missing(pack, "cohorts", "loyalty.subject.cohorts")
+        return missing_if_asked(pack, "cohorts", "loyalty.subject.cohorts")
     words = pack.words
     longest = max(row.days for points in cohorts.values() for row in points)
     chosen = [name for name, points in cohorts.items() if points[-1].days == longest][-1]
@@ -71,7 +81,7 @@ def retention_by_cohort(pack: Pack) -> Picture | Markdown:
     found = _followed(pack)
     cohorts = list(dict.fromkeys(row.cohort for row in found))
     if len(cohorts) < 2:  # noqa: PLR2004 - one cohort is no series
-        return missing(pack, "cohorts", "loyalty.subject.cohorts")
+        return missing_if_asked(pack, "cohorts", "loyalty.subject.cohorts")
     words = pack.words
     title = words("loyalty.by_cohort.title")
     with themed():
@@ -110,7 +120,7 @@ def churn(pack: Pack) -> Markdown:
     """Return how well the risk of leaving is known, as judged on customers of a later time, and where the list lies."""
     found = {row.figure: row for row in shown(pack, "churn_judgement") if row.value is not None}
     if not found:
-        return missing(pack, "churn", "loyalty.subject.churn")
+        return missing_if_asked(pack, "churn", "loyalty.subject.churn")
     lines = [_judged(pack, found, figure) for figure in ("auc", "observed_to_expected", "capture")]
     asked = pack.report.analyses.churn
     has_list = bool(rows(pack, "churn_drivers")) and asked is not None
@@ -122,7 +132,7 @@ def churn_by_risk(pack: Pack) -> Picture | Markdown:
     """Return how many left in each tenth of the risk beside how many the model expected."""
     tenths = [row for row in shown(pack, _RELIABILITY) if row.observed is not None]
     if not tenths:
-        return missing(pack, "churn", "loyalty.subject.churn")
+        return missing_if_asked(pack, "churn", "loyalty.subject.churn")
     words = pack.words
     title = words("loyalty.risk.title")
     with themed():
@@ -157,7 +167,7 @@ def churn_drivers(pack: Pack) -> Markdown:
         row for row in rows(pack, "churn_drivers") if row.ci_low is not None and not row.ci_low <= 1 <= row.ci_high
     ]
     if not found:
-        return missing(pack, "churn", "loyalty.subject.churn")
+        return missing_if_asked(pack, "churn", "loyalty.subject.churn")
     words = pack.words
     lines = [
         [
@@ -169,7 +179,7 @@ def churn_drivers(pack: Pack) -> Markdown:
         for row in found[:_MOST_DRIVERS]
     ]
     head = [words(f"loyalty.head.{part}") for part in ("feature", "risk", "odds")]
-    return Markdown(pipe_table(pack.mark, head, lines, "llr"))
+    return Markdown(f"{words('loyalty.about.churn_drivers')}\n\n{pipe_table(pack.mark, head, lines, 'llr')}")
 
 
 def link(pack: Pack) -> Markdown:
@@ -177,7 +187,7 @@ def link(pack: Pack) -> Markdown:
     classes = [row for row in rows(pack, _LINK) if row.figure == _CLASS]
     asked = pack.report.analyses.link
     if not classes or asked is None:
-        return missing(pack, "link", "loyalty.subject.link")
+        return missing_if_asked(pack, "link", "loyalty.subject.link")
     words, kpi = pack.words, pack.kpis[asked.kpi]
     spent = {row.score_class: row for row in rows(pack, _REVENUE) if row.figure == _CLASS}
     lines = [
@@ -205,7 +215,7 @@ def returns(pack: Pack) -> Markdown:
     found = {row.figure: row for row in rows(pack, "roi")}
     asked = pack.report.analyses.link
     if not found or asked is None or asked.customers_moved is None:
-        return missing(pack, "link", "loyalty.subject.returns")
+        return missing_if_asked(pack, "link", "loyalty.subject.returns")
     words, net = pack.words, found["net"]
     return Markdown(
         words(
@@ -227,7 +237,7 @@ def personas(pack: Pack) -> Markdown:
     """Return the kinds of customers that were found, with what sets each apart; one line where there are none."""
     found = shown(pack, "personas")
     if not found:
-        return missing(pack, "personas", "loyalty.subject.personas")
+        return missing_if_asked(pack, "personas", "loyalty.subject.personas")
     words = pack.words
     lines = [
         [
@@ -239,14 +249,14 @@ def personas(pack: Pack) -> Markdown:
         for row in found
     ]
     head = [words(f"loyalty.head.{part}") for part in ("persona", "share", "traits", "stability")]
-    return Markdown(pipe_table(pack.mark, head, lines, "lrlr"))
+    return Markdown(f"{words('loyalty.about.personas')}\n\n{pipe_table(pack.mark, head, lines, 'lrlr')}")
 
 
 def subgroups(pack: Pack, limit: int = _MOST_GROUPS) -> Markdown:
     """Return the groups that score apart and were confirmed on customers held back, those furthest apart first."""
     found = [row for row in shown(pack, "subgroups") if row.status == CONFIRMED and is_sure(pack, row.q_value)]
     if not found:
-        return missing(pack, "subgroups", "loyalty.subject.subgroups")
+        return missing_if_asked(pack, "subgroups", "loyalty.subject.subgroups")
     words, kpi = pack.words, pack.kpis[found[0].kpi]
     found.sort(key=lambda row: (-abs(row.difference), row.description))
     lines = [
@@ -262,7 +272,8 @@ def subgroups(pack: Pack, limit: int = _MOST_GROUPS) -> Markdown:
     ]
     head = [words("tables.head.group"), escape_markdown(kpi.short), words("loyalty.head.difference")]
     table = pipe_table(pack.mark, [*head, words("tables.head.base")], lines, "lrlr")
-    return Markdown("\n\n".join(part for part in (_searched(pack), table) if part))
+    about = words("loyalty.about.subgroups")
+    return Markdown("\n\n".join(part for part in (about, _searched(pack), table) if part))
 
 
 def _searched(pack: Pack) -> str:

@@ -172,6 +172,7 @@ class Pack:
     words: Words
     kpis: dict[str, ShownKpi]
     segments: dict[str, Segment]
+    columns: dict[str, Segment]  # every segment of the project by its column, also those that the report does not show
     estimates: pd.DataFrame = field(repr=False)
     mix: pd.DataFrame = field(repr=False)
     verdict: Verdict = field(repr=False)
@@ -376,7 +377,7 @@ def open_pack(report: str, period: str = "", root: str = "", audience: str = "")
         raise _not_measured(f"no {' and no '.join(missing)} of report `{report}` for {chosen.id}", report, chosen.id)
     dataset = load_dataset(project, definition.dataset)
     kpis = load_kpis(project, definition.kpis)
-    segments = load_segments(project, dict.fromkeys([*definition.segments, *definition.mix_segments]))
+    segments = load_segments(project)
     words = Words.open(project, definition.language)
     reader = read_audience(project, report, chosen, audience) if audience else None
     own = reader.narrow(definition, kpis, segments) if reader else definition
@@ -389,6 +390,7 @@ def open_pack(report: str, period: str = "", root: str = "", audience: str = "")
         words=words,
         kpis={name: ShownKpi.of(kpis[name], dataset.currency, words) for name in own.kpis},
         segments={name: _told(segments[name], words) for name in dict.fromkeys([*own.segments, *own.mix_segments])},
+        columns={segment.column: _told(segment, words) for segment in segments.values()},
         estimates=read_table(own_folder / ESTIMATES_FILE),
         mix=read_table(own_folder / "mix.parquet"),
         verdict=require_publishable(read_verdict(project, dataset.id, chosen)),

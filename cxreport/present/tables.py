@@ -449,12 +449,22 @@ def _digits_needed(size: float, digits: int) -> int:
 
 
 def kpi_tables(pack: Pack) -> Markdown:
-    """Return `kpi_table` for each area under a heading; without headings where all KPIs are of one area."""
-    measured = [area for area, kpis in pack.areas.items() if any(pack.total(kpi.id) for kpi in kpis)]
+    """Return `kpi_table` for each area under a heading; without headings where all KPIs are of one area.
+
+    A sentence before explains the place in the past where a table has it.
+    """
+    kpis = [kpi for kpi in pack.kpis.values() if pack.total(kpi.id)]
+    measured = [area for area, of_area in pack.areas.items() if any(kpi in of_area for kpi in kpis)]
+    about = [Markdown(pack.words("tables.about_past"))] if any(_has_past(pack, kpi) for kpi in kpis) else []
     if len(measured) < 2:  # noqa: PLR2004 - one table needs no heading
-        return kpi_table(pack, list(pack.kpis.values()))
+        return _joined([*about, kpi_table(pack, kpis)], empty="")
     parts = [_section(area or pack.words("tables.other_area"), kpi_table(pack, pack.areas[area])) for area in measured]
-    return _joined(parts, empty="")
+    return _joined([*about, *parts], empty="")
+
+
+def _has_past(pack: Pack, kpi: ShownKpi) -> bool:
+    figure = pack.total(kpi.id)
+    return figure is not None and bool(past_text(pack, figure) or history_text(pack, figure))
 
 
 def kpi_table(pack: Pack, kpis: Sequence[ShownKpi]) -> Markdown:

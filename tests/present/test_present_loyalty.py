@@ -198,14 +198,20 @@ def test_value_of_customers_is_a_table(monthly, passengers):
 @pytest.mark.parametrize(
     "emit",
     [loyalty.retention_curves, loyalty.retention_by_cohort, loyalty.churn, loyalty.churn_by_risk,
-     loyalty.churn_drivers, loyalty.link, loyalty.returns, loyalty.personas, loyalty.subgroups],
+     loyalty.churn_drivers, loyalty.link, loyalty.returns, loyalty.personas],
 )  # fmt: skip
-def test_absent_data_are_said_in_a_line(passengers, emit):
-    """A report without customers says so in one line, and fails nowhere."""
+def test_what_a_definition_leaves_out_is_not_mentioned(passengers, emit):
+    """A report that asks for no analysis of customers says nothing of it, so that its section goes."""
     found = emit(passengers)
     assert isinstance(found, Markdown)
-    assert found.text
-    assert "\n" not in found.text
+    assert found.text == ""
+
+
+def test_what_was_looked_for_and_not_found_is_said_in_a_line(passengers):
+    """A report that asks for groups that score apart says so when none is confirmed."""
+    found = loyalty.subgroups(passengers).text
+    assert found.startswith("Groups that score apart")
+    assert "\n" not in found
 
 
 def test_why_an_analysis_failed_is_told(analysed):
