@@ -222,6 +222,7 @@ def _environment(project: Project, as_of: date) -> dict[str, str]:
         ROOT_VARIABLE: str(project.root),
         "SOURCE_DATE_EPOCH": str(int(epoch(as_of).timestamp())),
         "PYTHONHASHSEED": "0",
+        "PYTHONSAFEPATH": "1",  # the package is this one, also where the project's folder holds another
         "MPLBACKEND": "Agg",
         "GX_ANALYTICS_ENABLED": "false",
         # Sums of several threads differ in their last digits; and notebooks run side by side already.
@@ -249,7 +250,10 @@ class _Kernel:
         # A folder of its own keeps personal start-up scripts and histories out of reports.
         environment = _environment(self._project, self._as_of) | {"IPYTHONDIR": str(scratch)}
         spec = KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            argv=[
+                *(sys.executable, "-m", "ipykernel_launcher"),
+                *("-f", "{connection_file}", "--InteractiveShellApp.ignore_cwd=True"),
+            ],
             display_name="Python 3",
             language="python",
             env=environment,

@@ -13,6 +13,7 @@ from datetime import date
 
 import pytest
 
+import cxreport
 from cxreport.config import Limits, Project
 from cxreport.errors import GateError, RunError, UsageError
 from cxreport.publish import execution, notebooks
@@ -81,6 +82,14 @@ def test_kernel_is_this_interpreter_in_the_project(project, add, run, monkeypatc
     text = run(add("a", asked), period="2026-09")
     root = str(project.root)
     assert text.strip().split("|") == [sys.executable, root, "1790899200", "0", "Agg", "false", root, "2026-09"]
+
+
+def test_kernel_runs_the_package_that_starts_it(project, add, run):
+    """A package in the project's folder is not taken for the one that runs, under whose version results are kept."""
+    (project.root / "cxreport").mkdir()
+    (project.root / "cxreport" / "__init__.py").write_text("raise RuntimeError")
+    found = run(add("a", "import cxreport, sys\nprint(cxreport.__file__, '' in sys.path)"), period="2026-09")
+    assert found.split() == [cxreport.__file__, "False"]
 
 
 def test_secrets_do_not_reach_a_notebook(add, run, monkeypatch):
