@@ -19,6 +19,7 @@ from cxreport.config import ROOT_VARIABLE, Limits, Project
 from cxreport.errors import CxError, DefinitionError, GateError, RunError, UsageError
 from cxreport.publish import document
 from cxreport.publish.notebooks import Notebook, Value, check_parameters
+from cxreport.publish.workers import same_package
 
 _RAISED_INSIDE: dict[str, type[CxError]] = {
     kind.__name__: kind for kind in (UsageError, DefinitionError, GateError, RunError)
@@ -222,7 +223,7 @@ def _environment(project: Project, as_of: date) -> dict[str, str]:
         ROOT_VARIABLE: str(project.root),
         "SOURCE_DATE_EPOCH": str(int(epoch(as_of).timestamp())),
         "PYTHONHASHSEED": "0",
-        "PYTHONSAFEPATH": "1",  # the package is this one, also where the project's folder holds another
+        **same_package(),
         "MPLBACKEND": "Agg",
         "GX_ANALYTICS_ENABLED": "false",
         # Sums of several threads differ in their last digits; and notebooks run side by side already.

@@ -12,8 +12,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any
 
+import cxreport
 from cxreport.config import Project
 from cxreport.errors import RunError
 
@@ -21,6 +23,13 @@ _WORK = "cxreport.publish.work"
 _LONGEST_FOLDER = 70  # for temporary files, in bytes: sockets lie deeper, and have 104 to 108
 # Sums of several threads differ in their last digits, and a process with threads cannot be forked safely.
 _SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def same_package() -> dict[str, str]:
+    """Return the variables with which another Python imports this package, whatever lies in the folder it works in."""
+    home = str(Path(cxreport.__file__).parent.parent)
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in {"", home}]
+    return {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join([home, *others])}
 
 
 class Workers:
@@ -65,7 +74,7 @@ def workers(project: Project, number: int, cluster: str = "") -> Iterator[Worker
         return
     pool = ProcessPoolExecutor(number, mp_context=_context(), initializer=_begin, initargs=(project,))
     earlier = dict(os.environ)
-    os.environ |= _SINGLE
+    os.environ |= _SINGLE | same_package()
     try:
         yield Workers(number, pool)
     except BrokenProcessPool:
