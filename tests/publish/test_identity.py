@@ -2,13 +2,16 @@
 
 import base64
 import re
+import shutil
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from random import Random
 
+import pypandoc
 import pytest
+import typst
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pypdf import PdfReader
@@ -18,6 +21,7 @@ from cxreport.present.identity import Mark
 from cxreport.publish import document, identity, pdf
 from cxreport.publish.embedded import Embedded
 from cxreport.publish.exports import executive
+from cxreport.publish.quarto import Quarto
 
 NORTH = Mark("monthly", "2026-09", "north", "0123456789abcdef")
 OTHERS = [
@@ -371,19 +375,43 @@ def test_chart_that_a_notebook_shows_twice_is_refused(make, tmp_path):
         identity.require_own([notebook], NORTH)
 
 
-# --- Quarto's page ---
+# --- what Quarto writes ---
+
+
+def shown_by(pack):
+    """Return kinds and texts of all that a pack's document shows."""
+    return [
+        part
+        for cell in pack.document.cells
+        for part in (document.shown(cell) if cell.cell_type == "code" else [(document.MARKDOWN, cell.source)])
+    ]
 
 
 def as_quarto_writes(pack):
     """Return a page in Quarto's ways: charts as images, tables in the containers that the document names."""
     shown = []
-    for cell in pack.document.cells:
-        for kind, text in document.shown(cell) if cell.cell_type == "code" else [(document.MARKDOWN, cell.source)]:
-            if kind == document.SVG:
-                data = base64.b64encode(text.encode()).decode()
-                shown.append(f'<img src="data:image/svg+xml;base64,{data}" class="img-fluid figure-img" alt="Rises">')
-            marks = re.findall(r'\{\.cx-table (data-cx="[^"]*")\}', text)
-            shown += [f'<div class="cx-table" {mark}><table class="table"></table></div>' for mark in marks]
+    for kind, text in shown_by(pack):
+        if kind == document.SVG:
+            data = base64.b64encode(text.encode()).decode()
+            shown.append(f'<img src="data:image/svg+xml;base64,{data}" class="img-fluid figure-img" alt="Rises">')
+        marks = re.findall(r'\{\.cx-table (data-cx="[^"]*")\}', text)
+        shown += [f'<div class="cx-table" {mark}><table class="table"></table></div>' for mark in marks]
+    return shown
+
+
+def as_quarto_sets(pack, folder):
+    """Return Typst in Quarto's ways: charts in boxes and tables, both as figures of kinds of its own."""
+    figure = (
+        '#figure([{}], caption: figure.caption(position: top, [Words 7]), kind: "quarto-float-{}", supplement: "F")'
+    )
+    shown = []
+    for kind, text in shown_by(pack):
+        if kind == document.SVG:
+            name = f"{folder.name}-{len(shown)}.svg"
+            (folder / name).write_text(text, encoding="utf-8")
+            shown.append(figure.format(f'#box(image("/{folder.name}/{name}", alt: "Rises"))', "fig"))
+        elif ".cx-table" in text and "when-format" not in text:
+            shown.append(figure.format(pypandoc.convert_text(text, "typst", format="markdown"), "tbl"))
     return shown
 
 
@@ -394,6 +422,35 @@ def test_page_of_quarto_is_read_too(north, west, check):
     for place, other in enumerate(theirs):
         with pytest.raises(RunError, match="west-coast"):
             check("\n".join([*ours[:place], other, *ours[place + 1 :]]))
+
+
+def test_pdf_of_quarto_is_read_too(north, west, check, tmp_path):
+    """Its figures, whose captions hold numbers too, give the same charts and tables; a swapped one is found."""
+
+    def compiled(parts):
+        source = "\n\n".join(['#set document(title: "T")', *parts])
+        (tmp_path / "report.typ").write_text(source, encoding="utf-8")
+        (tmp_path / "report.pdf").write_bytes(typst.compile(tmp_path / "report.typ"))
+        return tmp_path / "report.pdf"
+
+    folders = [tmp_path / "ours", tmp_path / "theirs"]
+    for folder in folders:
+        folder.mkdir()
+    ours, theirs = map(as_quarto_sets, (north, west), folders)
+    assert len(ours) == 4
+    check(north.page, compiled(ours))
+    for place, other in enumerate(theirs):
+        with pytest.raises(RunError, match=r"report\.pdf shows as (chart|table) [12] of 2"):
+            check(north.page, compiled([*ours[:place], other, *ours[place + 1 :]]))
+
+
+@pytest.mark.skipif(shutil.which("quarto") is None, reason="no Quarto here: its own output is not checked")
+def test_what_the_real_quarto_writes_passes_the_same_check(north, make, project, tmp_path):
+    """Charts and tables are read back from Quarto's page and PDF."""
+    html, print_ = tmp_path / "report.html", tmp_path / "report.pdf"
+    source = north.html.with_name("report.ipynb")
+    Quarto().render(source, html=html, pdf=print_, project=project, timestamp=make.STAMP)
+    identity.check(north.document, html, print_)
 
 
 # --- reading PDFs ---
