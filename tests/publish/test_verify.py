@@ -14,6 +14,7 @@ import pytest
 
 import cxreport
 from cxreport.config import Project, load_dataset
+from cxreport.errors import DefinitionError
 from cxreport.periods import Period
 from cxreport.publish import archive, verify
 from cxreport.publish.cache import digests
@@ -89,6 +90,8 @@ def check(project, issue, monkeypatch):
         ("data/sample/zendesk/tickets_2026-08.csv", None, ("input", "tickets/tickets_2026-08.csv")),
         ("data/sample/qualtrics/more.csv", b"more", ("input", "survey")),
         ("reports/kpis/nps.yml", b"# a remark", ("definition", "reports/kpis/nps.yml")),
+        ("reports/kpis/csat.yml", None, ("definition", "reports/kpis/csat.yml")),
+        ("reports/definitions/monthly.yml", b"no: thing", ("definition", "reports/definitions/monthly.yml")),
         ("reports/segments.yml", b"# a remark", ("definition", "reports/segments.yml")),
         ("notebooks/40_kpis.ipynb", b" ", ("definition", "notebooks/40_kpis.ipynb")),
         ("reports/theme/report.css", b" ", ("definition", "reports/theme/report.css")),
@@ -101,6 +104,12 @@ def test_what_an_issue_was_made_from_must_be_as_it_was(project, check, path, con
     with planted(project.root / path, content):
         assert expected in check()
     assert not check.replays
+
+
+def test_new_definition_that_cannot_be_read_is_told_as_in_a_run(project, check):
+    """Where no definition of the issue explains it, the error itself does."""
+    with planted(project.root / "reports/kpis/more.yml", b"no: thing"), pytest.raises(DefinitionError, match="more"):
+        check()
 
 
 @pytest.mark.parametrize(
@@ -270,7 +279,7 @@ def test_second_clone_gives_the_same_bytes(issue, elsewhere):
             b'__version__ = "9.9"\n',
             rf"version: all/.*: cxreport {re.escape(cxreport.__version__)}, now 9\.9",
         ),
-        ("code/cxreport/publish/embedded.py", b'_NAMES["fig"] = "table"\n', "version: all/.*: code is another"),
+        ("code/cxreport/publish/embedded.py", b"_SHORT = 30\n", r"version: all/\w+\.pdf: code is another"),
         (
             f"{PUBLISHED}/run.json",
             lambda record: re.sub(rb'"as_of": "[\d-]+"', b'"as_of": "2026-11-05"', record, count=1),
