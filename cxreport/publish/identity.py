@@ -26,7 +26,8 @@ _IN_PAGE = re.compile(
     re.ASCII,
 )
 _IMAGE = re.compile(r"""<img\b[^<>]*?\ssrc=["']data:image/svg\+xml(?P<coding>[^,"']*),(?P<data>[^"']*)["']""")
-_PIPE_TABLE = re.compile(r"^\|?[ :]*-+:?[ ]*\|", re.MULTILINE)
+# A table between blank lines: its head, the line below that, and rows.
+_PIPE_TABLE = re.compile(r"(?:\A\n*|(?<=\n\n))[^\n]*\|[^\n]*\n\|?[ :]*-+:?[ ]*\|[^\n]*(?:\n[^\n]+)*")
 _PAGE_ONLY = re.compile(r'<details class="cx-data">.*?</details>', re.DOTALL)
 _TABLE_IN_PAGE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 _CELL = re.compile(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", re.DOTALL)
@@ -34,7 +35,7 @@ _TAG = re.compile(r"<[^<>]*>")
 _NO_FIGURE = re.compile(r"[^0-9]+")  # a hyphen before a digit becomes a minus in a PDF
 # What figures and their words are written with. Of other texts, such as comments and names with marks on letters or
 # signs that turn the direction, more comes out of a PDF, or less, than went in.
-_PLAIN = re.compile(r"[\sA-Za-z\u00c0-\u024f0-9.,:;%()+\-\u2010-\u2014\u2019\u2212$\u20ac\u00a3]*", re.ASCII)
+_PLAIN = re.compile(r"[\s\u00a0A-Za-z\u00c0-\u024f0-9.,:;%()+\-\u2010-\u2014\u2019\u2212$\u20ac\u00a3]*", re.ASCII)
 _MOST_TOLD = 1000  # letters
 _PARAMETERS = ("report", "period", "audience")
 
@@ -94,8 +95,9 @@ def complete(document: documents.Cell, mark: Mark) -> None:
 
 
 def _with_mark(text: str, mark: Mark) -> str:
-    has_strange_table = _PIPE_TABLE.search(text) and not _TABLE.search(text)
-    return mark.on_table(text.strip()) if has_strange_table else text
+    if _TABLE.search(text):
+        return text
+    return _PIPE_TABLE.sub(lambda table: mark.on_table(table[0].strip()), text)
 
 
 # --- after ---------------------------------------------------------------------------------------
@@ -109,22 +111,13 @@ def check(document: documents.Cell, html: Path, print_: Path | None) -> None:
     page = _without_images(html.read_text(encoding="utf-8"))
     _require_equal(html, "chart or table", list(_of_document(document)), list(_of_page(page)))
     if print_:
-        shown = check_pictures(document, print_)
+        shown = pdf.read(print_.read_bytes())
+        drawn = [mark[0] if (mark := MARK.match(text)) else "one without a mark" for text in shown.pictures]
+        _require_equal(print_, "chart", list(_of_document(document, ON_PICTURE)), drawn)
         wanted = _tables_of(page)
         found: list[list[str | None]] = [[_figures(cell) for cell in table] for table in shown.tables]
         known = [_where_known(*pair) for pair in zip(wanted, found, strict=False)]
         _require_equal(print_, "table", wanted, known + found[len(known) :])
-
-
-def check_pictures(document: documents.Cell, print_: Path) -> pdf.Shown:
-    """Compare the pictures of a PDF with those of the document; returns what the PDF shows.
-
-    Raises `RunError` like `check`.
-    """
-    shown = pdf.read(print_.read_bytes())
-    found = [mark[0] if (mark := MARK.match(text)) else "one without a mark" for text in shown.pictures]
-    _require_equal(print_, "chart", list(_of_document(document, ON_PICTURE)), found)
-    return shown
 
 
 def _require_equal(path: Path, kind: str, wanted: Sequence[object], found: Sequence[object]) -> None:

@@ -21,7 +21,7 @@ from cxreport.config import (
     load_dataset,
     load_report,
 )
-from cxreport.errors import UsageError
+from cxreport.errors import CxError, UsageError
 from cxreport.publish import inputs, manifest, render
 from cxreport.publish.archive import Issue
 from cxreport.publish.cache import digest, digests, link
@@ -80,17 +80,27 @@ def _edited(issue: Issue) -> Iterator[Finding]:
 
 
 def _gone(project: Project, issue: Issue) -> Iterator[Finding]:
-    """Yield the inputs, then the definitions, that are gone, new or have changed."""
-    report = load_report(project, issue.report)
-    dataset = load_dataset(project, str(issue.record["dataset"]))
-    yield from _feeds(project, dataset, issue.told("inputs", "feeds"))
+    """Yield the inputs, then the definitions, that are gone, new or have changed.
+
+    Raises what loading definitions raises, unless those that are gone or have changed tell why.
+    """
     recorded: dict[str, str] = issue.told("inputs", "definitions")
-    there = digests([project.root / name for name in recorded], project.root)
-    there |= digests(inputs.definitions(project, report, dataset), project.root)
-    accounts = inputs.accounts(project, report, issue.period)
     told = {name: known for name, known in recorded.items() if name.startswith(_ISSUES)}
-    yield from _changed("input", told | issue.told("inputs", "accounts"), there | accounts, news=False)
     own = {name: known for name, known in recorded.items() if name not in told and not name.startswith(_LOCK)}
+    there = digests([project.root / name for name in recorded], project.root)
+    try:
+        report = load_report(project, issue.report)
+        dataset = load_dataset(project, str(issue.record["dataset"]))
+        there |= digests(inputs.definitions(project, report, dataset), project.root)
+    except CxError:
+        changed = list(_changed("definition", own, there, news=False))
+        if not changed:
+            raise
+        yield from changed
+        return
+    yield from _feeds(project, dataset, issue.told("inputs", "feeds"))
+    accounts = inputs.accounts(project, report, issue.period)
+    yield from _changed("input", told | issue.told("inputs", "accounts"), there | accounts, news=False)
     now = {name: known for name, known in there.items() if name not in told and not name.startswith(_LOCK)}
     yield from _changed("definition", own, now, news=True)
 

@@ -2,10 +2,16 @@
 
 import base64
 import re
+import shutil
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
+from random import Random
 
+import pypandoc
 import pytest
+import typst
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pypdf import PdfReader
@@ -14,6 +20,8 @@ from cxreport.errors import RunError
 from cxreport.present.identity import Mark
 from cxreport.publish import document, identity, pdf
 from cxreport.publish.embedded import Embedded
+from cxreport.publish.exports import executive
+from cxreport.publish.quarto import Quarto
 
 NORTH = Mark("monthly", "2026-09", "north", "0123456789abcdef")
 OTHERS = [
@@ -23,6 +31,7 @@ OTHERS = [
     replace(NORTH, data="f" * 16),
 ]
 FRAGMENT = re.compile(r"<svg\b.*?</svg>|<table\b.*?</table>", re.DOTALL)
+SHOWN = re.compile(r"<svg\b.*?</svg>|::: \{\.cx-table .*?\n:::", re.DOTALL)  # in a document
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,17 @@ def test_charts_and_tables_made_by_other_means_are_marked_too(builder):
     pack = builder(NORTH, own=False)
     identity.check(pack.document, pack.html, pack.pdf)
     assert pack.page.count(f'data-cx="{NORTH}:') == 5
+
+
+def test_each_table_that_a_cell_prints_is_marked(builder, make, english, tmp_path):
+    """Tables that one cell prints below each other, with words between them, carry a mark each."""
+    printing = make.printing(f"{make.TABLE}\nWords: a | b.\n\n{make.TABLE.replace('212', '213')}")
+    notebook = make.save(tmp_path / "40_kpis.ipynb", make.front_matter("KPIs"), printing)
+    node = document.merge([notebook], words=english, title="T", subtitle="S", provenance={"Data": "x"})
+    identity.complete(node, NORTH)
+    html, print_ = builder.render(node, tmp_path)
+    identity.check(node, html, print_)
+    assert len(set(re.findall(rf'<table data-cx="({NORTH}:[0-9a-f]+)"', html.read_text(encoding="utf-8")))) == 2
 
 
 # --- the page ---
@@ -246,6 +266,69 @@ def test_mark_is_not_seen(north, rendered):
     assert b" gs" not in PdfReader(rendered.pdf).pages[0].get_contents().get_data()
 
 
+@pytest.fixture
+def exchange_in(builder, english, tmp_path):
+    """Return a function that exchanges two charts or tables of a report, again and again, and demands refusals."""
+
+    def exchange_in(made, times):
+        notebooks = sorted((made.folder / "all" / "notebooks").glob("[3-9]*.ipynb"))
+        node = document.merge(notebooks, words=english, title="T", subtitle="S", provenance={"Data": "x"})
+        html, print_ = builder.render(node, tmp_path)
+        identity.check(node, html, print_)
+        found = sorted({text for cell in node.cells for output in texts(cell) for text in SHOWN.findall(output)})
+        pairs = [pair for pair in combinations(found, 2) if pair[0][:3] == pair[1][:3]]
+        for one, other in Random(1).sample(pairs, times):
+            aside = tmp_path / "aside"
+            aside.mkdir(exist_ok=True)
+            page, swapped = builder.render(exchanged_in_document(node, {one: other, other: one}), aside)
+            with pytest.raises(RunError, match=r"report\.html shows as chart or table"):
+                identity.check(node, page, None)
+            with pytest.raises(RunError, match=rf"report\.pdf shows as {'chart' if one[0] == '<' else 'table'}"):
+                identity.check(node, html, swapped)
+
+    return exchange_in
+
+
+def texts(cell):
+    return [text for _, text in document.shown(cell)] if cell.cell_type == "code" else []
+
+
+def exchanged_in_document(node, others):
+    """Return a document with other texts in the place of some."""
+    node, either = deepcopy(node), re.compile("|".join(map(re.escape, others)))
+    for output in (output for cell in node.cells for output in cell.get("outputs", [])):
+        place = output if output.output_type == "stream" else output.data
+        for key, text in place.items():
+            place[key] = either.sub(lambda found: others[found[0]], text)
+    return node
+
+
+def test_charts_and_tables_of_a_report_cannot_be_exchanged(small, exchange_in):
+    """Of a published report no two charts, and no two tables, can change places in the page or in the PDF."""
+    exchange_in(small, 5)
+
+
+@pytest.mark.soak
+def test_200_exchanges_in_a_whole_report_are_found(pack, exchange_in):
+    """Two hundred times another two charts or tables of the default report change places."""
+    exchange_in(pack, 200)
+
+
+def test_executive_page_with_other_figures_in_a_table_is_refused(small_pack, make, monkeypatch, tmp_path):
+    """The page that stands alone is held to its notebook like the report."""
+    render = Embedded.render
+
+    def altered(self, source, *, html, pdf, **settings):
+        render(self, source, html=html, pdf=pdf, **settings)
+        source.write_text(source.read_text(encoding="utf-8").replace("212", "213"), encoding="utf-8")
+        render(self, source, html=tmp_path / "other.html", pdf=pdf, **settings)
+
+    monkeypatch.setattr(Embedded, "render", altered)
+    notebook = make.save(tmp_path / "30_executive.ipynb", make.front_matter("Summary"), make.table("tbl-points"))
+    with pytest.raises(RunError, match=r"executive\.pdf shows as table 1 of 1 `.*\| 213 \|"):
+        executive.as_pdf(small_pack, notebook, title="T", provenance={"Data": "x"}, at=make.STAMP)
+
+
 # --- executed notebooks ---
 
 
@@ -292,19 +375,43 @@ def test_chart_that_a_notebook_shows_twice_is_refused(make, tmp_path):
         identity.require_own([notebook], NORTH)
 
 
-# --- Quarto's page ---
+# --- what Quarto writes ---
+
+
+def shown_by(pack):
+    """Return kinds and texts of all that a pack's document shows."""
+    return [
+        part
+        for cell in pack.document.cells
+        for part in (document.shown(cell) if cell.cell_type == "code" else [(document.MARKDOWN, cell.source)])
+    ]
 
 
 def as_quarto_writes(pack):
     """Return a page in Quarto's ways: charts as images, tables in the containers that the document names."""
     shown = []
-    for cell in pack.document.cells:
-        for kind, text in document.shown(cell) if cell.cell_type == "code" else [(document.MARKDOWN, cell.source)]:
-            if kind == document.SVG:
-                data = base64.b64encode(text.encode()).decode()
-                shown.append(f'<img src="data:image/svg+xml;base64,{data}" class="img-fluid figure-img" alt="Rises">')
-            marks = re.findall(r'\{\.cx-table (data-cx="[^"]*")\}', text)
-            shown += [f'<div class="cx-table" {mark}><table class="table"></table></div>' for mark in marks]
+    for kind, text in shown_by(pack):
+        if kind == document.SVG:
+            data = base64.b64encode(text.encode()).decode()
+            shown.append(f'<img src="data:image/svg+xml;base64,{data}" class="img-fluid figure-img" alt="Rises">')
+        marks = re.findall(r'\{\.cx-table (data-cx="[^"]*")\}', text)
+        shown += [f'<div class="cx-table" {mark}><table class="table"></table></div>' for mark in marks]
+    return shown
+
+
+def as_quarto_sets(pack, folder):
+    """Return Typst in Quarto's ways: charts in boxes and tables, both as figures of kinds of its own."""
+    figure = (
+        '#figure([{}], caption: figure.caption(position: top, [Words 7]), kind: "quarto-float-{}", supplement: "F")'
+    )
+    shown = []
+    for kind, text in shown_by(pack):
+        if kind == document.SVG:
+            name = f"{folder.name}-{len(shown)}.svg"
+            (folder / name).write_text(text, encoding="utf-8")
+            shown.append(figure.format(f'#box(image("/{folder.name}/{name}", alt: "Rises"))', "fig"))
+        elif ".cx-table" in text and "when-format" not in text:
+            shown.append(figure.format(pypandoc.convert_text(text, "typst", format="markdown"), "tbl"))
     return shown
 
 
@@ -315,6 +422,35 @@ def test_page_of_quarto_is_read_too(north, west, check):
     for place, other in enumerate(theirs):
         with pytest.raises(RunError, match="west-coast"):
             check("\n".join([*ours[:place], other, *ours[place + 1 :]]))
+
+
+def test_pdf_of_quarto_is_read_too(north, west, check, tmp_path):
+    """Its figures, whose captions hold numbers too, give the same charts and tables; a swapped one is found."""
+
+    def compiled(parts):
+        source = "\n\n".join(['#set document(title: "T")', *parts])
+        (tmp_path / "report.typ").write_text(source, encoding="utf-8")
+        (tmp_path / "report.pdf").write_bytes(typst.compile(tmp_path / "report.typ"))
+        return tmp_path / "report.pdf"
+
+    folders = [tmp_path / "ours", tmp_path / "theirs"]
+    for folder in folders:
+        folder.mkdir()
+    ours, theirs = map(as_quarto_sets, (north, west), folders)
+    assert len(ours) == 4
+    check(north.page, compiled(ours))
+    for place, other in enumerate(theirs):
+        with pytest.raises(RunError, match=r"report\.pdf shows as (chart|table) [12] of 2"):
+            check(north.page, compiled([*ours[:place], other, *ours[place + 1 :]]))
+
+
+@pytest.mark.skipif(shutil.which("quarto") is None, reason="no Quarto here: its own output is not checked")
+def test_what_the_real_quarto_writes_passes_the_same_check(north, make, project, tmp_path):
+    """Charts and tables are read back from Quarto's page and PDF."""
+    html, print_ = tmp_path / "report.html", tmp_path / "report.pdf"
+    source = north.html.with_name("report.ipynb")
+    Quarto().render(source, html=html, pdf=print_, project=project, timestamp=make.STAMP)
+    identity.check(north.document, html, print_)
 
 
 # --- reading PDFs ---

@@ -16,7 +16,7 @@ def as_pdf(pack: Pack, notebook: Path, *, title: str, provenance: dict[str, str]
 
     The embedded renderer makes it wherever Quarto makes the report: it alone can fit a text to a page.
 
-    Raises `RunError` where it does not show the charts of the notebook.
+    Raises `RunError` where it does not show the charts and tables of the notebook.
     """
     merged = document.merge(
         [notebook],
@@ -29,10 +29,11 @@ def as_pdf(pack: Pack, notebook: Path, *, title: str, provenance: dict[str, str]
     )
     identity.complete(merged, pack.mark)
     with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
-        source, pdf = Path(scratch) / "executive.ipynb", Path(scratch) / "executive.pdf"
+        source, page, pdf = (Path(scratch) / f"executive.{suffix}" for suffix in ("ipynb", "html", "pdf"))
         document.write(merged, source)
-        Embedded().render(source, html=None, pdf=pdf, project=pack.project, timestamp=at)
-        identity.check_pictures(merged, pdf)
+        # The page is there for the check alone, which compares tables with it.
+        Embedded().render(source, html=page, pdf=pdf, project=pack.project, timestamp=at)
+        identity.check(merged, page, pdf)
         return pdf.read_bytes()
 
 
