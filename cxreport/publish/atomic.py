@@ -68,10 +68,15 @@ def disk_errors(root: Path, *, outcome: str = "the last issue is unchanged") -> 
         yield
     except OSError as error:
         raise RunError(
-            found=f"{error.strerror or type(error).__name__}{_place(error, root)}",
+            found=f"{system_words(error.errno) or type(error).__name__}{_place(error, root)}",
             expected="room on the disk and folders that can be written",
             do=f"make room or correct the folder, then run again; {outcome}",
         ) from error
+
+
+def system_words(number: int | None) -> str:
+    """Return the operating system's own words for an error, which libraries wrap in others; none without a number."""
+    return os.strerror(number) if number else ""
 
 
 def write_text(path: Path, text: str) -> None:

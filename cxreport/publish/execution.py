@@ -18,6 +18,7 @@ import cxreport
 from cxreport.config import ROOT_VARIABLE, Limits, Project
 from cxreport.errors import CxError, DefinitionError, GateError, RunError, UsageError
 from cxreport.publish import document
+from cxreport.publish.atomic import system_words
 from cxreport.publish.notebooks import Notebook, Value, check_parameters
 from cxreport.publish.workers import same_package
 
@@ -172,9 +173,9 @@ def _failure(notebook: Notebook, error: Any, folder: Path) -> CxError:
             do="if it reads a file of its own, name that under `reads` in the report's definition",
         )
     # Messages of other exceptions may quote data; only the operating system's own words are safe to repeat.
-    system = re.match(r"\[Errno \d+\] [^:]+", error.evalue)
+    system = re.match(r"\[Errno (\d{1,5})\]", error.evalue)
     return RunError(
-        found=f"{where} raised {error.ename}" + (f", {system[0]}" if system else ""),
+        found=f"{where} raised {error.ename}" + (f", {system[0]} {system_words(int(system[1]))}" if system else ""),
         expected="a notebook that runs from the first cell to the last",
         do="read the traceback in the copy under data/failed/, correct the cause and run again",
     )

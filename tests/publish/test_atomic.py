@@ -108,6 +108,8 @@ def test_system_errors_name_the_place_inside_the_project_only(tmp_path):
     """A full disk becomes a run error; folders outside the project are not spelled out."""
     with pytest.raises(RunError, match=r"No space left on device at `reports/output`"), atomic.disk_errors(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "reports" / "output"))
+    with pytest.raises(RunError, match=r"^found: No space left on device\n"), atomic.disk_errors(tmp_path):
+        raise OSError(errno.ENOSPC, "Error writing bytes to file")  # as libraries say it
     with pytest.raises(RunError, match=r"at `somewhere`"), atomic.disk_errors(tmp_path):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), "/private/somewhere")
 

@@ -139,10 +139,11 @@ def test_other_errors_name_the_cell_and_keep_the_message_to_themselves(add, run,
     assert "ValueError" in (tmp_path / "out" / "a.ipynb").read_text()
 
 
-def test_full_disk_inside_a_cell_is_said(add, run):
-    """The operating system's own words are safe to repeat; the path behind them is not."""
+@pytest.mark.parametrize("words", ["No space left on device", "Error writing bytes to private.parquet"])
+def test_full_disk_inside_a_cell_is_said(add, run, words):
+    """The operating system's own words are safe to repeat; the path behind them is not, nor are a library's words."""
     with pytest.raises(RunError, match=r"raised OSError, \[Errno 28\] No space left on device\n") as caught:
-        run(add("a", "raise OSError(28, 'No space left on device', '/private/place')"))
+        run(add("a", f"raise OSError(28, {words!r}, '/private/place')"))
     assert "private" not in str(caught.value)
 
 
