@@ -7,7 +7,6 @@ import importlib.util
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ from pydantic import Field
 
 from cxreport.config import Definition, Project, load_yaml
 from cxreport.errors import DefinitionError, RunError, UsageError, listed, nearest
+from cxreport.scratch import scratch, sweep
 
 ENGINE_VARIABLE = "CXREPORT_ENGINE"
 
@@ -205,11 +205,12 @@ def _open_duckdb(settings: EngineSettings) -> Iterator[Engine]:
     """Open an in-memory DuckDB that keeps instants in UTC and never reaches for the network."""
     if settings.temporary_folder:
         settings.temporary_folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="cxreport-", dir=settings.temporary_folder) as folder:
+        sweep(settings.temporary_folder)
+    with scratch(settings.temporary_folder) as folder:
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            "temp_directory": folder,
+            "temp_directory": str(folder),
         }
         if settings.memory_limit:
             config["memory_limit"] = settings.memory_limit

@@ -7,10 +7,8 @@ are written into each element.
 
 import html
 import re
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from cxreport.config import Project
 from cxreport.deliver.forms import LAYOUT, as_html, as_text, wrapped
@@ -23,6 +21,7 @@ from cxreport.publish import document, fonts
 from cxreport.publish.brand import Brand
 from cxreport.publish.embedded import Embedded
 from cxreport.publish.exports.executive import PAGE
+from cxreport.scratch import scratch
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # pages carry no date of their own
 _PIXELS_PER_INCH = 192  # charts are drawn in points and shown half as large, so that they are sharp
@@ -80,8 +79,8 @@ def make(part: Part, project: Project, words: Words, *, heading: tuple[str, str]
 
 def _rendered(part: Part, project: Project, words: Words, heading: tuple[str, str]) -> tuple[str, list[Picture]]:
     """Return the content of the page as HTML, and its charts in order."""
-    with tempfile.TemporaryDirectory(prefix="cx-") as folder:
-        notebook, source, page = (Path(folder) / name for name in (f"30_{PAGE}.ipynb", "merged.ipynb", "page.html"))
+    with scratch() as folder:
+        notebook, source, page = (folder / name for name in (f"30_{PAGE}.ipynb", "merged.ipynb", "page.html"))
         notebook.write_bytes(part.notebook)
         merged = document.merge([notebook], words=words, title=heading[0], subtitle=heading[1], provenance={})
         document.write(merged, source)
@@ -102,8 +101,8 @@ def _png(svg: str) -> bytes:
     """Return a chart as a picture."""
     import typst  # here: only drawing needs it
 
-    with tempfile.TemporaryDirectory(prefix="cx-") as folder:
-        main = Path(folder) / "chart.typ"
+    with scratch() as folder:
+        main = folder / "chart.typ"
         main.with_suffix(".svg").write_text(svg, encoding="utf-8")
         main.write_text('#set page(width: auto, height: auto, margin: 0pt)\n#image("chart.svg")', encoding="utf-8")
         try:

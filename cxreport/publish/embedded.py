@@ -7,7 +7,6 @@ of figures and tables, references, captions) and then for each (callouts, column
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +28,7 @@ from cxreport.publish import document as documents
 from cxreport.publish import fonts, pandoc
 from cxreport.publish.brand import Brand, in_variables
 from cxreport.publish.pandoc import Element, Tree
+from cxreport.scratch import scratch
 
 # Containers that stand for a cell's figure or table until the tree is finished.
 _FIGURE, _TABLE = "cell-figure", "cell-table"
@@ -72,8 +72,8 @@ class Embedded:
         """Write the page and the PDF; raises `RunError` when pandoc or Typst refuses the document."""
         source = _Source.of(documents.read(document), project)
         theme = _Theme(project.theme, Brand.of(project))
-        with tempfile.TemporaryDirectory() as folder:
-            metadata = Path(folder) / "metadata.json"
+        with scratch() as folder:
+            metadata = folder / "metadata.json"
             metadata.write_text(json.dumps(source.metadata), encoding="utf-8")
             tree = _finish(pandoc.read_markdown(source.markdown, metadata), source)
             if html:
@@ -84,12 +84,12 @@ class Embedded:
                 return
             for name, svg in source.figures.items():
                 drawn = _SVG_TEXT.sub(lambda text: fonts.drawable(text[0]), theme.brand.coloured(svg))
-                (Path(folder) / name).write_text(drawn, encoding="utf-8")
-            template, main = Path(folder) / "template.typ", Path(folder) / "report.typ"
+                (folder / name).write_text(drawn, encoding="utf-8")
+            template, main = folder / "template.typ", folder / "report.typ"
             template.write_text(theme.coloured("report.typ"), encoding="utf-8")
             main.write_text(pandoc.write_typst(_for_typst(tree, source, theme), template), encoding="utf-8")
             if theme.brand.logo:
-                shutil.copyfile(theme.file(theme.brand.logo), Path(folder) / theme.brand.logo)
+                shutil.copyfile(theme.file(theme.brand.logo), folder / theme.brand.logo)
             pdf.write_bytes(_compile(main, timestamp))
 
 

@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from cxreport.publish import document
 from cxreport.publish.atomic import system_words
 from cxreport.publish.notebooks import Notebook, Value, check_parameters
 from cxreport.publish.workers import same_package
+from cxreport.scratch import scratch
 
 _RAISED_INSIDE: dict[str, type[CxError]] = {
     kind.__name__: kind for kind in (UsageError, DefinitionError, GateError, RunError)
@@ -121,7 +121,7 @@ def _execute(
     # Papermill's logger repeats failures on standard error when nobody listens to it.
     logging.getLogger("papermill").addHandler(logging.NullHandler())
     target = folder / notebook.path.name
-    with tempfile.TemporaryDirectory(prefix="cx-") as scratch, _event_loop():
+    with scratch() as place, _event_loop():
         try:
             executed = papermill.execute_notebook(
                 _unformatted(notebook.path),
@@ -131,7 +131,7 @@ def _execute(
                 language="python",
                 progress_bar=False,
                 request_save_on_cell_execute=False,
-                kernel_manager_class=kernel.manager(Path(scratch)),
+                kernel_manager_class=kernel.manager(place),
                 resources={"metadata": {"path": str(project.root)}},
                 shutdown_kernel="immediate",
             )
@@ -272,6 +272,11 @@ class _Kernel:
                 await super().start_kernel(**settings | {"env": _inherited()})
                 if outer._stopped:
                     outer.kill()
+
+            async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:  # type: ignore[override]
+                if now:  # an interrupt comes first otherwise, of which the kernel complains
+                    outer.kill()
+                await super().shutdown_kernel(now, restart)
 
         return Manager
 

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from cxreport.errors import RunError
 from cxreport.publish import document as documents
 from cxreport.publish import fonts
 from cxreport.publish.brand import Brand
+from cxreport.scratch import scratch
 
 _STEM = "report"
 _SHEETS = ("report.css", "components.css")
@@ -32,8 +32,7 @@ class Quarto:
     def render(self, document: Path, *, html: Path, pdf: Path | None, project: Project, timestamp: datetime) -> None:
         """Render aside and move the files into place; raises `RunError` with Quarto's last lines when it fails."""
         clock = {"SOURCE_DATE_EPOCH": str(int(timestamp.timestamp()))}
-        with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
-            folder = Path(scratch)
+        with scratch() as folder:
             _set_up(folder, document, project)
             for target, suffix, wanted in (("html", "html", html), ("typst", "pdf", pdf)):
                 if wanted is None:

@@ -40,6 +40,7 @@ from cxreport.publish.orders import Order
 from cxreport.publish.progress import Progress, Tell
 from cxreport.publish.standing import Standing
 from cxreport.publish.workers import Workers, workers
+from cxreport.scratch import sweep
 from cxreport.validate import read_verdict, require_publishable
 from cxreport.validate.verdict import Verdict
 
@@ -260,6 +261,7 @@ def _started(
     plan = _plan(project, report, parameters)
     standing = Standing(project, report, plan.dataset, renderer, parameters, force)
     with atomic.disk_errors(project.root), atomic.reserved(project.output, tell), workers(project, *hands) as pool:
+        sweep()
         yield _Press(project, plan, engine, tell, pool, standing)
 
 

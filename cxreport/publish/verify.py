@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -27,6 +26,7 @@ from cxreport.publish.archive import Issue
 from cxreport.publish.cache import digest, digests, link
 from cxreport.publish.progress import Tell
 from cxreport.publish.run import RESERVED, run
+from cxreport.scratch import scratch
 from cxreport.validate.verdict import Verdict
 
 # In this order: what comes first explains what comes later.
@@ -61,8 +61,8 @@ def verify(project: Project, issue: Issue, tell: Tell, *, jobs: int = 1) -> list
         return found + causes
     first = next(iter(causes), Finding("", "unexplained", "nothing that the account tells is another today"))
     tell(f"Replaying {issue.report}/{issue.period}")
-    with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
-        made = _replay(project, issue, Path(scratch), tell, jobs)
+    with scratch() as place:
+        made = _replay(project, issue, place, tell, jobs)
     recorded = _compared(issue.told("outputs"))
     differing = sorted(name for name in recorded.keys() | made.keys() if recorded.get(name) != made.get(name))
     return found + [Finding(name, first.cause, first.detail or first.name) for name in differing]

@@ -3,7 +3,6 @@
 Whoever works in another process imports this module there, with all that it needs.
 """
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from cxreport.publish import archive, document, execution, exports, identity, re
 from cxreport.publish.execution import Access
 from cxreport.publish.notebooks import Notebook, Value
 from cxreport.publish.orders import Order
+from cxreport.scratch import scratch
 
 
 def ready() -> None:
@@ -54,8 +54,8 @@ def press(order: Order, names: Sequence[str], html: str, pdf: str) -> None:
     )
     identity.complete(merged, order.mark)
     page, print_ = order.folder / html, order.folder / pdf if pdf else None
-    with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
-        source = Path(scratch) / "report.ipynb"
+    with scratch() as place:
+        source = place / "report.ipynb"
         document.write(merged, source)
         render.choose(order.renderer).render(
             source,

@@ -25,6 +25,7 @@ LAYERS = [
     "schema",
     "config",
     "periods",
+    "scratch",
     "errors",
 ]
 

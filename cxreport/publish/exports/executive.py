@@ -1,12 +1,12 @@
 """The executive page alone, as a PDF of one page."""
 
-import tempfile
 from datetime import datetime
 from pathlib import Path
 
 from cxreport.present.pack import Pack
 from cxreport.publish import document, identity
 from cxreport.publish.embedded import Embedded
+from cxreport.scratch import scratch
 
 PAGE = "executive"  # how the names of its notebooks end
 
@@ -28,8 +28,8 @@ def as_pdf(pack: Pack, notebook: Path, *, title: str, provenance: dict[str, str]
         one_page=True,
     )
     identity.complete(merged, pack.mark)
-    with tempfile.TemporaryDirectory(prefix="cx-") as scratch:
-        source, page, pdf = (Path(scratch) / f"executive.{suffix}" for suffix in ("ipynb", "html", "pdf"))
+    with scratch() as place:
+        source, page, pdf = (place / f"executive.{suffix}" for suffix in ("ipynb", "html", "pdf"))
         document.write(merged, source)
         # The page is there for the check alone, which compares tables with it.
         Embedded().render(source, html=page, pdf=pdf, project=pack.project, timestamp=at)

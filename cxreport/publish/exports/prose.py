@@ -1,13 +1,12 @@
 """Markdown of a report as paragraphs of styled runs, for formats with text of their own."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from cxreport.publish import pandoc
 from cxreport.publish.pandoc import Element
+from cxreport.scratch import scratch
 
 BULLET, NUMBER, QUOTE = "bullet", "number", "quote"
 _SOFT = {"cx-second"}  # what stands back
@@ -40,8 +39,8 @@ class Paragraph:
 
 def read(markdown: str) -> list[Paragraph]:
     """Return the paragraphs of Markdown that a module of `present` made; raw blocks of single formats are left out."""
-    with tempfile.TemporaryDirectory(prefix="cx-") as folder:
-        nothing = Path(folder) / "metadata.json"
+    with scratch() as folder:
+        nothing = folder / "metadata.json"
         nothing.write_text("{}", encoding="utf-8")
         return list(_paragraphs(pandoc.read_markdown(markdown, nothing)["blocks"]))
 
