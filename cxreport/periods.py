@@ -4,6 +4,7 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -59,7 +60,7 @@ class Period:
         months = _MONTHS_IN[kind]
         return cls(date(day.year, (day.month - 1) // months * months + 1, 1), kind)
 
-    @property
+    @cached_property  # asked for millions of times where issues of several kinds of period are held against each other
     def end(self) -> date:
         """The first day after the period."""
         return self.shift(1).start
