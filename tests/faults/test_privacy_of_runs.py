@@ -181,8 +181,18 @@ FAILURES = {
 LONG_FAILURES = {
     "notebook raises": (notebook_raises, [RUN], 1, "data/failed/monthly"),
     "renderer fails": (renderer_fails, [RUN], 1, "data/failed/monthly"),
-    "killed at the first table": (nothing_is_wrong, [("-c", KILLED, "1", "run")], -9, "data/staged/.sample.new"),
-    "killed at the last table": (nothing_is_wrong, [("-c", KILLED, "10", "run")], -9, "data/staged/.sample.new"),
+    "killed at the first table": (
+        nothing_is_wrong,
+        [("-c", KILLED, "1", "run", "--force")],
+        -9,
+        "data/staged/.sample.new",
+    ),
+    "killed at the last table": (
+        nothing_is_wrong,
+        [("-c", KILLED, "10", "run", "--force")],
+        -9,
+        "data/staged/.sample.new",
+    ),
 }
 
 
