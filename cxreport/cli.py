@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+import cxreport
 from cxreport.console import Output
 from cxreport.errors import CxError, RunError, UsageError, listed
 from cxreport.publish.atomic import disk_errors, reserved
@@ -56,6 +57,21 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print an object a line for each step, the result or what stops the run.")
 ]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cxreport {cxreport.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main(arguments: list[str] | None = None) -> None:

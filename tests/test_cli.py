@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cxreport import cli
+from cxreport import __version__, cli
 from cxreport.errors import GateError
 from cxreport.publish import archive
 from cxreport.publish import run as publishing
@@ -61,6 +61,11 @@ def test_help_names_every_command(cxreport):
     assert code == 0
     assert all(command in out for command in COMMANDS)
     assert all(cxreport(command, "--help")[0] == 0 for command in COMMANDS)
+
+
+def test_version_is_printed(cxreport):
+    """The version is that of the package."""
+    assert cxreport("--version") == (0, f"cxreport {__version__}\n", "")
 
 
 def test_help_appears_at_once():
@@ -245,7 +250,7 @@ def test_sample_that_differs_from_its_checksums_is_said(project, cxreport, monke
 def test_interrupt_is_not_a_traceback(project):
     """Ctrl-C while a command waits ends it quietly with a failure code."""
     script = (
-        "from cxreport import cli\nfrom cxreport.publish import run\nimport os, signal\n"
+        "from cxreport import __version__, cli\nfrom cxreport.publish import run\nimport os, signal\n"
         "run.run = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)\ncli.main(['run'])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=project, check=False)
