@@ -92,7 +92,7 @@ def test_stages_and_mix_are_charts_beside_what_is_said_of_them(analysed, deck_of
     )
     deck = deck_of(pack)
     [(shape, chart)] = [pair for pair in charts_of(deck) if "journey" in pair[0].name]
-    assert list(chart.plots[0].categories) == ["join", "install"]
+    assert list(chart.plots[0].categories) == ["Join", "Install"]
     assert list(chart.plots[0].series[0].values) == [78.0, 50.0]
     assert next(shape.element.iter(qn("p:cNvPr"))).get("descr") == journey.strip(pack).alt
 
