@@ -237,6 +237,12 @@ def _copy_project(root) -> Callable[..., Project]:
     return lambda target, source=root: copy_project(source, target)
 
 
+@pytest.fixture(scope="session")
+def small_report() -> dict[str, object]:
+    """What a definition is changed to for a report that is quickly made."""
+    return dict(SMALL_REPORT)
+
+
 @pytest.fixture(scope="session", name="run")
 def _run() -> Callable[[Project, str], str]:
     """Return a function that runs a command line in a project, demands success, and returns what it printed."""

@@ -14,24 +14,15 @@ from cxreport.sample import write_sample
 pytestmark = pytest.mark.soak
 
 REGIONS = ["central", "east", "north", "south", "west"]
-SMALLER = {
-    "kpis": ["nps", "csat", "response_rate", "resolution_time"],
-    "headline": ["nps", "csat"],
-    "segments": ["region", "channel"],
-    "mix_segments": ["channel"],
-    "targets": {"nps": 30},
-    "analyses": {},
-    "present": ["30_executive", "40_kpis"],
-}
 
 
 @pytest.fixture(scope="module")
-def mails(root, run, copy_project, tmp_path_factory):
+def mails(root, run, copy_project, small_report, tmp_path_factory):
     """What the committed settings would send, written to files: audience to its message."""
     project: Project = copy_project(tmp_path_factory.mktemp("regions") / "project", root)
     write_sample(project.sample, months=4)
     path = project.definitions / "regional.yml"
-    definition = yaml.safe_load(path.read_text(encoding="utf-8")) | SMALLER
+    definition = yaml.safe_load(path.read_text(encoding="utf-8")) | small_report
     path.write_text(yaml.safe_dump(definition, allow_unicode=True), encoding="utf-8")
     run(project, "cxreport run --report regional")
     run(project, "cxreport deliver --report regional --write mails")

@@ -22,15 +22,7 @@ from cxreport.publish import archive
 from cxreport.sample import write_sample
 
 REPORT, PERIOD = "monthly", "2026-09"
-BRIEF = {
-    "kpis": ["nps", "csat", "response_rate", "resolution_time"],
-    "headline": ["nps", "csat"],
-    "segments": ["region", "channel"],
-    "mix_segments": ["channel"],
-    "targets": {"nps": 30},
-    "analyses": {},
-    "present": ["31_short_executive", "40_kpis"],
-}
+PAGES = ["31_short_executive", "40_kpis"]
 GROUPS = {
     "north_east": {"title": "North and East", "levels": ["north", "east"]},
     "south_west": {"title": "South and West", "levels": ["south", "west"]},
@@ -185,22 +177,22 @@ def environment(path: Path) -> list[bytes]:
         return []
 
 
-def write_project(copy_project, folder: Path, groups: dict[str, object]) -> Project:
+def write_project(copy_project, report: dict[str, object], folder: Path, groups: dict[str, object]) -> Project:
     """Write a project with a few months of the sample company and a short report for groups of regions."""
     project = copy_project(folder)
     write_sample(project.sample, months=4)
     (project.root / "reports" / "audiences").mkdir(exist_ok=True)
     (project.root / "reports" / "audiences" / "groups.yml").write_text(yaml.safe_dump(groups), encoding="utf-8")
     path = project.definitions / f"{REPORT}.yml"
-    own = BRIEF | {"audiences": {"by": "region", "groups": "reports/audiences/groups.yml"}}
+    own = report | {"present": PAGES, "audiences": {"by": "region", "groups": "reports/audiences/groups.yml"}}
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text(encoding="utf-8")) | own), encoding="utf-8")
     return project
 
 
 @pytest.fixture(scope="session", name="write_project")
-def _write_project(copy_project) -> Callable[[Path, dict[str, object]], Project]:
+def _write_project(copy_project, small_report) -> Callable[[Path, dict[str, object]], Project]:
     """Return a function that writes the project of a short report for groups of regions to a folder."""
-    return lambda folder, groups: write_project(copy_project, folder, groups)
+    return lambda folder, groups: write_project(copy_project, small_report, folder, groups)
 
 
 @pytest.fixture
