@@ -53,6 +53,10 @@ AsOfOption = Annotated[
         help="The day the exports were taken; by default the dataset's, else today in its time zone.",
     ),
 ]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, metavar="NUMBER", help="Processes side by side; by default one a core."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but what stops the run.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print an object a line for each step, the result or what stops the run.")
@@ -212,10 +216,7 @@ def run(
         list[str] | None,
         typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="For the notebooks that declare it; repeatable."),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", "-j", min=1, metavar="NUMBER", help="Processes side by side; by default one a core."),
-    ] = None,
+    jobs: JobsOption = None,
     cluster: Annotated[
         str, typer.Option(metavar="NAME", help="A backend of Joblib, such as dask, whose machines make the pages.")
     ] = "",
@@ -317,10 +318,7 @@ def diff(
 def verify(
     issue: Annotated[str, typer.Argument(metavar="ISSUE", help="<report>/<period>.")],
     project: ProjectOption = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", "-j", min=1, metavar="NUMBER", help="Processes side by side; by default one a core."),
-    ] = None,
+    jobs: JobsOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -453,18 +453,17 @@ def kpi_tables(pack: Pack) -> Markdown:
 
     A sentence before explains the place in the past where a table has it.
     """
-    kpis = [kpi for kpi in pack.kpis.values() if pack.total(kpi.id)]
-    measured = [area for area, of_area in pack.areas.items() if any(kpi in of_area for kpi in kpis)]
-    about = [Markdown(pack.words("tables.about_past"))] if any(_has_past(pack, kpi) for kpi in kpis) else []
+    measured = [area for area, kpis in pack.areas.items() if any(pack.total(kpi.id) for kpi in kpis)]
+    totals = [figure for kpi in pack.kpis.values() if (figure := pack.total(kpi.id))]
+    about = [Markdown(pack.words("tables.about_past"))] if any(_has_past(pack, each) for each in totals) else []
     if len(measured) < 2:  # noqa: PLR2004 - one table needs no heading
-        return _joined([*about, kpi_table(pack, kpis)], empty="")
+        return _joined([*about, kpi_table(pack, list(pack.kpis.values()))], empty="")
     parts = [_section(area or pack.words("tables.other_area"), kpi_table(pack, pack.areas[area])) for area in measured]
     return _joined([*about, *parts], empty="")
 
 
-def _has_past(pack: Pack, kpi: ShownKpi) -> bool:
-    figure = pack.total(kpi.id)
-    return figure is not None and bool(past_text(pack, figure) or history_text(pack, figure))
+def _has_past(pack: Pack, figure: Figure) -> bool:
+    return bool(past_text(pack, figure) or history_text(pack, figure))
 
 
 def kpi_table(pack: Pack, kpis: Sequence[ShownKpi]) -> Markdown:
@@ -488,7 +487,7 @@ def kpi_table(pack: Pack, kpis: Sequence[ShownKpi]) -> Markdown:
             head, align = [*head, title], align + "l"
             for row, (kpi, figure) in zip(rows, figures, strict=True):
                 row.append(_changed(figure, kpi, year=year))
-    if any(past_text(pack, figure) or history_text(pack, figure) for _, figure in figures):
+    if any(_has_past(pack, figure) for _, figure in figures):
         head, align = [*head, words("tables.head.past")], align + "l"
         for row, (_, figure) in zip(rows, figures, strict=True):
             row.append(_against_past(pack, figure))

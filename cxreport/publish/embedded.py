@@ -66,9 +66,7 @@ class Embedded:
         """Return the versions of pandoc and Typst."""
         return {"pandoc": pandoc.version(), "typst": version("typst")}
 
-    def render(
-        self, document: Path, *, html: Path | None, pdf: Path | None, project: Project, timestamp: datetime
-    ) -> None:
+    def render(self, document: Path, *, html: Path, pdf: Path | None, project: Project, timestamp: datetime) -> None:
         """Write the page and the PDF; raises `RunError` when pandoc or Typst refuses the document."""
         source = _Source.of(documents.read(document), project)
         theme = _Theme(project.theme, Brand.of(project))
@@ -76,10 +74,9 @@ class Embedded:
             metadata = folder / "metadata.json"
             metadata.write_text(json.dumps(source.metadata), encoding="utf-8")
             tree = _finish(pandoc.read_markdown(source.markdown, metadata), source)
-            if html:
-                page = pandoc.write_html(_for_html(tree, source, theme), theme.file("report.html"))
-                # A corner cell without words is no header of anything.
-                html.write_text(_EMPTY_HEADER.sub("<td></td>", page), encoding="utf-8")
+            page = pandoc.write_html(_for_html(tree, source, theme), theme.file("report.html"))
+            # A corner cell without words is no header of anything.
+            html.write_text(_EMPTY_HEADER.sub("<td></td>", page), encoding="utf-8")
             if pdf is None:
                 return
             for name, svg in source.figures.items():
