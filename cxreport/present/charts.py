@@ -258,7 +258,8 @@ def _draw_trend(axes: Axes, pack: Pack, kpi: ShownKpi, *, small: bool = False) -
     high = [scaled(figure.usual_high if figure else None, kpi) for figure in series]
     axes.fill_between(places, low, high, color=FAINT, linewidth=0)
     values = [scaled(figure.value if figure and figure.is_shown else None, kpi) for figure in series]
-    sns.lineplot(x=list(places), y=values, ax=axes, color=MUTED, linewidth=1.4, errorbar=None)
+    line = [(place, value) for place, value in zip(places, values, strict=True) if not isnan(value)]
+    axes.plot(*zip(*line, strict=True), color=MUTED, linewidth=1.4)
     if (last := series[-1]) and last.is_shown:
         _draw_last(axes, (places[-1], values[-1]), last, kpi, small=small)
     axes.set_xlim(-0.5, len(periods) - 0.5)

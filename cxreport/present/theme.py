@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib import font_manager
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 
 from cxreport.present.identity import Mark
@@ -26,6 +27,7 @@ __all__ = [
     "SMALL",
     "WARNING",
     "WIDTH",
+    "add_typeface",
     "blank",
     "picture",
     "themed",
@@ -35,6 +37,7 @@ __all__ = [
 # each other.
 WIDTH = 3.9
 SMALL = 9.0
+_POINTS = 72  # to an inch, which is the unit of the file
 
 _FAMILY = "Lato"
 _SETTINGS: dict[Any, Any] = {
@@ -80,14 +83,15 @@ _REFERENCE = re.compile(r'(?:href="|url\()#([^")]*)')
 @contextmanager
 def themed() -> Iterator[None]:
     """Apply the theme to what is drawn inside and leave the notebook's own settings alone."""
-    _add_typeface()
+    add_typeface()
     with sns.axes_style("white"), mpl.rc_context(_SETTINGS):
         yield
 
 
 def blank(height: float, *, title: str) -> Canvas:
     """Return an empty figure of the standard width with its title above; base and source stand in the caption."""
-    canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
+    canvas = Canvas(figsize=(WIDTH, height), dpi=_POINTS, layout="constrained")
+    FigureCanvasSVG(canvas)  # so that places are those of the file
     canvas.suptitle(title, x=0.01, ha="left")
     return canvas
 
@@ -97,10 +101,19 @@ def picture(canvas: Canvas, mark: Mark, *, alt: str, caption: str, data: str) ->
 
     `alt` is plain text made of the numbers drawn, `caption` Markdown, and `data` a Markdown table of the numbers.
     """
+    _lay_out(canvas)
     stream = io.StringIO()
     canvas.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     svg = _described(_shortened(stream.getvalue()), title=canvas.get_suptitle(), words=alt)
     return Picture(mark.on_picture(svg), one_line(alt), caption, data)
+
+
+def _lay_out(canvas: Canvas) -> None:
+    """Give everything its place once; matplotlib draws a whole picture twice as long as it has a layout engine."""
+    engine = canvas.get_layout_engine()
+    assert engine, "a canvas that `blank` did not make"
+    engine.execute(canvas)
+    canvas.set_layout_engine("none")
 
 
 def _described(svg: str, *, title: str, words: str) -> str:
@@ -121,7 +134,8 @@ def _shortened(svg: str) -> str:
     return _TAG.sub(shortened, svg)
 
 
-def _add_typeface() -> None:
+def add_typeface() -> None:
+    """Make the typeface known to matplotlib, once in a process."""
     known = {font.name for font in font_manager.fontManager.ttflist}
     if _FAMILY in known:
         return

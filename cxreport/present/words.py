@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ class Words:
     def open(cls, project: Project, language: str) -> "Words":
         """Return the words of a language; raises `DefinitionError` for an unknown, incomplete or wrong one."""
         own = project.wording / f"{language}.yml"
-        shipped = _shipped(language)
+        ours = shipped(language)
         if language not in languages(project):
             raise DefinitionError(
                 found=f"language `{language[:40]}`{nearest(language, languages(project))}",
@@ -75,9 +75,9 @@ class Words:
             )
         sentences, own_texts = _read_own(own)
         texts = _shipped_texts(language) | own_texts
-        english = _shipped(ENGLISH)
+        english = shipped(ENGLISH)
         problems = [f"unknown sentence `{key}`{nearest(key, english)}" for key in sentences if key not in english]
-        found = shipped | sentences
+        found = {**ours, **sentences}
         problems += list(_problems(found, english))
         problems += list(_text_problems(texts))
         try:
@@ -239,7 +239,9 @@ def round_half_up(value: float, digits: int = 0) -> Decimal:
     return Decimal(str(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP) + 0
 
 
-def _shipped(language: str) -> dict[str, Sentence]:
+@cache
+def shipped(language: str) -> Mapping[str, Sentence]:
+    """Return the sentences that the package has in a language, by their dotted keys; none in an unknown one."""
     folder = files("cxreport.present") / _LANGUAGES / language
     if not folder.is_dir():
         return {}

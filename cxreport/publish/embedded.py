@@ -44,6 +44,7 @@ _OWN_LINE = "cx-second"
 _STICKY = "block(sticky: true)"
 _INTRODUCTION = 400  # letters
 _INTRODUCED = {"BlockQuote", "Div", "Figure", "Table"}
+_IN_TYPST = ("RawBlock", "DefinitionList", "Figure", "Span", "Div")  # what is said in Typst's own words
 # Several dots, of which Typst would make one sign, and a number that it would take for that of a list.
 _TYPESET = re.compile(r".*\.\.\..*|[0-9]+\.", re.DOTALL)
 _SAFE_LINK = re.compile(r"(https?://|mailto:|#)", re.IGNORECASE)
@@ -168,13 +169,11 @@ def _fenced(mark: str, content: str) -> str:
 
 def _finish(tree: Tree, source: _Source) -> Tree:
     """Return the tree with figures and tables in place, numbered in reading order, and references to them."""
-    placed = pandoc.change(tree, lambda element: _placed(element, source))
+    placed = pandoc.change(tree, lambda element: _placed(element, source), "Div", "Table")
     numbers: dict[str, str] = {}
     counters = {kind: count(1) for kind in _NAMES}
 
     def numbered(element: Element) -> list[Element] | None:
-        if element["t"] not in {"Figure", "Table", "Div"}:
-            return None
         attributes, *rest = element["c"]
         kind = attributes[0].partition("-")[0]
         if kind not in _NAMES:
@@ -191,14 +190,12 @@ def _finish(tree: Tree, source: _Source) -> Tree:
         return [{"t": element["t"], "c": [attributes, caption, *rest[1:]]}]
 
     def referred(element: Element) -> list[Element] | None:
-        if element["t"] != "Cite":
-            return None
         label = element["c"][0][0]["citationId"]
         if label not in numbers:
             return list(element["c"][1])
         return [{"t": "Link", "c": [["", ["reference"], []], pandoc.text(numbers[label]), [f"#{label}", ""]]}]
 
-    finished = pandoc.change(pandoc.change(placed, numbered), referred)
+    finished = pandoc.change(pandoc.change(placed, numbered, "Figure", "Table", "Div"), referred, "Cite")
     _raise_for_strangers(finished, source)
     return finished
 
@@ -220,7 +217,7 @@ def _placed_container(element: Element, source: _Source) -> list[Element] | None
     if _TABLE in classes:
         return _captioned(label, *blocks)
     if mark := dict(pairs).get(ATTRIBUTE):
-        return list(pandoc.change(blocks, lambda each: _marked(each, mark)))
+        return list(pandoc.change(blocks, lambda each: _marked(each, mark), "Table"))
     if label.startswith(tuple(f"{kind}-" for kind in _NAMES)):
         return [pandoc.div(blocks, id_=label, classes=["float"])]
     return _titled(element, source.words)
@@ -244,9 +241,9 @@ def _figure(label: str, name: str, caption: list[Element], source: _Source) -> E
 
 def _marked(element: Element, mark: str) -> list[Element] | None:
     """Return a table that carries the mark of its container, unless it has one already."""
-    if element["t"] != "Table" or element["c"][0][2]:
+    (label, classes, pairs), *rest = element["c"]
+    if pairs:
         return None
-    (label, classes, _), *rest = element["c"]
     return [{"t": "Table", "c": [[label, classes, [[ATTRIBUTE, mark]]], *rest]}]
 
 
@@ -279,7 +276,7 @@ def _raise_for_strangers(tree: Tree, source: _Source) -> None:
         if element["t"] == "Link" and not _SAFE_LINK.match(element["c"][2][0]):
             problems.append("a link that is neither a web or mail address nor a place in the report")
 
-    pandoc.change(tree, check)
+    pandoc.change(tree, check, "Image", "Link")
     if problems:
         raise RunError(
             found="; ".join(sorted(set(problems))),
@@ -327,7 +324,9 @@ def _columns(classes: list[str], pairs: dict[str, str], blocks: list[Element]) -
 
 
 def _for_html(tree: Tree, source: _Source, theme: _Theme) -> Tree:
-    body, provenance = (pandoc.change(part, lambda element: _html(element, source)) for part in _split(tree))
+    body, provenance = (
+        pandoc.change(part, lambda element: _html(element, source), "Image", "Table", "Div") for part in _split(tree)
+    )
     meta = tree["meta"]
     title = " \N{EN DASH} ".join(pandoc.text_of(meta[key]) for key in ("title", "subtitle") if key in meta)
     added = {
@@ -437,7 +436,7 @@ def _for_typst(tree: Tree, source: _Source, theme: _Theme) -> Tree:
     body, provenance = _split(tree)
     body[-1:] = _call(_STICKY, body[-1:])  # so that the foot never stands on a page of its own
     body, provenance = (
-        pandoc.change(_laid_out(part), lambda element: _spelled(element) or _typst(element, source, theme))
+        pandoc.change(_spelled(_laid_out(part)), lambda element: _typst(element, source, theme), *_IN_TYPST)
         for part in (body, provenance)
     )
     blocks: list[Element] = []
@@ -462,11 +461,12 @@ def _legible(tree: Tree, instead: str) -> Tree:
             return tree | {"c": fonts.legible(tree["c"], instead)}
         if tree.get("t") == "Code":
             return tree | {"c": [tree["c"][0], fonts.legible(tree["c"][1], instead)]}
-        return {key: _legible(value, instead) for key, value in tree.items()}
-    if not isinstance(tree, list):
-        return tree
+        return {
+            key: _legible(value, instead) if isinstance(value, list | dict) else value for key, value in tree.items()
+        }
     kept: list[Any] = []
-    for new in (_legible(item, instead) for item in tree):
+    for item in tree:
+        new = _legible(item, instead) if isinstance(item, list | dict) else item
         is_again = isinstance(new, dict) and new.get("t") == "Str" and new["c"].startswith(instead)
         if is_again and kept[-2:] == [{"t": "Str", "c": instead}, {"t": "Space"}]:
             del kept[-2:]
@@ -478,18 +478,15 @@ def _laid_out(blocks: list[Element]) -> list[Element]:
     """Return what a PDF shows with what pages need: widths of columns, and what belongs to the block that follows."""
 
     def shown(element: Element) -> list[Element] | None:
-        if element["t"] != "Div":
-            return None
         return _visible("typst", element["c"][0][1], dict(element["c"][0][2]), element["c"][1])
 
     def together(element: Element) -> list[Element] | None:
-        if element["t"] != "Div" or _columns(element["c"][0][1], dict(element["c"][0][2]), element["c"][1]):
+        if _columns(element["c"][0][1], dict(element["c"][0][2]), element["c"][1]):
             return None
         return [{"t": "Div", "c": [element["c"][0], list(_kept_together(element["c"][1]))]}]
 
-    for step in (shown, _sized, together):
-        blocks = pandoc.change(blocks, step)
-    return list(_kept_together(blocks))
+    blocks = pandoc.change(pandoc.change(blocks, shown, "Div"), _sized, "Table", "Div")
+    return list(_kept_together(pandoc.change(blocks, together, "Div")))
 
 
 def _kept_together(blocks: list[Element]) -> Iterator[Element]:
@@ -503,11 +500,15 @@ def _kept_together(blocks: list[Element]) -> Iterator[Element]:
             yield block
 
 
-def _spelled(element: Element) -> list[Element] | None:
-    """Return a word that Typst would set in a way of its own as a string, which it leaves alone."""
-    if element["t"] == "Str" and _TYPESET.fullmatch(element["c"]):
+def _spelled(blocks: list[Element]) -> list[Element]:
+    """Return blocks with words that Typst would set in a way of its own as strings, which it leaves alone."""
+
+    def spelled(element: Element) -> list[Element] | None:
+        if not _TYPESET.fullmatch(element["c"]):
+            return None
         return [pandoc.raw_inline("typst", f"#{_typst_text(element['c'])};")]
-    return None
+
+    return list(pandoc.change(blocks, spelled, "Str"))
 
 
 def _typst(element: Element, source: _Source, theme: _Theme) -> list[Element] | None:
@@ -568,8 +569,6 @@ def _sized(element: Element) -> list[Element] | None:
     """
     if element["t"] == "Table":
         return [_weighted(element, _ROOM)]
-    if element["t"] != "Div":
-        return None
     (label, classes, pairs), blocks = element["c"]
     columns = _columns(classes, dict(pairs), blocks)
     if columns is None:
@@ -577,13 +576,11 @@ def _sized(element: Element) -> list[Element] | None:
     room = _ROOM / columns[0]
     narrow: list[Element] = []
 
-    def weighted(each: Element) -> list[Element] | None:
-        if each["t"] == "Table":
-            narrow.append(each)
-            return [_weighted(each, room)]
-        return None
+    def weighted(each: Element) -> list[Element]:
+        narrow.append(each)
+        return [_weighted(each, room)]
 
-    beside = pandoc.change(blocks, weighted)
+    beside = pandoc.change(blocks, weighted, "Table")
     if any(sum(_widths(_cells(table), room)) > room for table in narrow):
         return [pandoc.div(blocks, id_=label)]
     return [{"t": "Div", "c": [element["c"][0], beside]}]

@@ -25,14 +25,8 @@ from cxreport.scratch import scratch
 _RAISED_INSIDE: dict[str, type[CxError]] = {
     kind.__name__: kind for kind in (UsageError, DefinitionError, GateError, RunError)
 }
-# What the present notebooks import; their kernels are forked from one process that has done so.
-_IMPORTS = [
-    f"cxreport.present.{name}"
-    for name in (
-        *("actions", "cards", "charts", "drivers", "journey", "loyalty", "markup"),
-        *("method", "next_steps", "pack", "tables", "voice", "wording"),
-    )
-]
+# The kernels of pages are forked from one process that has imported this.
+_IMPORTS = ["cxreport.present.ready"]
 # Unix socket paths end at 107 bytes; the kernel appends `-ipc-<port>` to the connection file's stem.
 _LONGEST_SOCKET_STEM = 90
 # The variables that reach a notebook; secrets have other names, and so has what figures must not depend on.
@@ -245,7 +239,8 @@ class _Kernel:
     def manager(self, scratch: Path) -> type:
         """Return a kernel manager class, as nbclient wants it, whose files lie in a scratch folder."""
         from jupyter_client.kernelspec import KernelSpec
-        from jupyter_client.manager import AsyncKernelManager
+
+        from cxreport.publish.kernels.client import PromptManager
 
         outer = self
         stem = scratch / "kernel"
@@ -261,7 +256,7 @@ class _Kernel:
             env=environment,
         )
 
-        class Manager(AsyncKernelManager):  # type: ignore[misc,unused-ignore]
+        class Manager(PromptManager):
             kernel_spec = spec
 
             def __init__(self, **settings: Any) -> None:

@@ -43,6 +43,8 @@ def legible(text: str, instead: str) -> str:
     >>> legible("Wi-Fi 很慢, 5 → 2", "[...]")
     'Wi-Fi [...], 5 → 2'
     """
+    if _letters().issuperset(map(ord, text)):
+        return text
     # A mark or joiner goes with the letter before it.
     has = accumulate(text, lambda last, new: last if _joins(new) else ord(new) in _letters(), initial=True)
     runs = groupby(zip(text, islice(has, 1, None), strict=True), key=itemgetter(1))

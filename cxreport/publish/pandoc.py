@@ -47,18 +47,23 @@ def write_typst(tree: Tree, template: Path) -> str:
     return _run(["-f", "json", "-t", "typst", "--wrap=none", f"--template={template}"], json.dumps(tree))
 
 
-def change(tree: Tree, replace: Callable[[Element], list[Element] | None]) -> Tree:
-    """Return the tree rebuilt from the leaves up; `replace` returns what an element becomes, `None` to keep it."""
-    if isinstance(tree, dict):
-        return {key: change(value, replace) for key, value in tree.items()}
-    if not isinstance(tree, list):
-        return tree
-    rebuilt: list[Any] = []
-    for item in tree:
-        new = change(item, replace)
-        replaced = replace(new) if isinstance(new, dict) and "t" in new else None
-        rebuilt += [new] if replaced is None else replaced
-    return rebuilt
+def change(tree: Tree, replace: Callable[[Element], list[Element] | None], *kinds: str) -> Tree:
+    """Return the tree rebuilt from the leaves up.
+
+    `replace` returns what an element of one of the kinds becomes, `None` to keep it.
+    """
+
+    def changed(part: Tree) -> Tree:
+        if isinstance(part, dict):
+            return {key: changed(value) if isinstance(value, list | dict) else value for key, value in part.items()}
+        rebuilt: list[Any] = []
+        for item in part:
+            new = changed(item) if isinstance(item, list | dict) else item
+            replaced = replace(new) if isinstance(new, dict) and new.get("t") in kinds else None
+            rebuilt += [new] if replaced is None else replaced
+        return rebuilt
+
+    return changed(tree)
 
 
 def text_of(tree: Tree) -> str:

@@ -316,6 +316,7 @@ class _Press:
             self.tell(f"Nothing has changed since the issue for {period} was made")
             self._forgive(period)
             return Published.of(found)
+        self.hands.start()
         issue = _Issue(plan, period, as_of)
         kept = self.standing.failed(period)
         with (

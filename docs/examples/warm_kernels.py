@@ -10,12 +10,20 @@ from pathlib import Path
 
 import papermill
 
+from cxreport.publish.kernels.client import PromptManager
+
 
 def main(output: Path, *notebooks: Path) -> None:
     """Execute notebooks one after the other; the first pays the imports, the others do not."""
     for notebook in notebooks:
         begun = time.monotonic()
-        papermill.execute_notebook(notebook, output / notebook.name, kernel_name="warm", progress_bar=False)
+        papermill.execute_notebook(
+            notebook,
+            output / notebook.name,
+            kernel_name="warm",
+            kernel_manager_class=PromptManager,
+            progress_bar=False,
+        )
         sys.stdout.write(f"{notebook.stem}: {time.monotonic() - begun:.1f} s\n")
 
 
