@@ -33,6 +33,10 @@ Cell = tuple[str, str]
 # A reader must be left with at least three possible bases of a hidden group: the ends lie this far apart.
 WIDTH = 2
 _DIRECTIONS = 4
+_CLOSE = 1e-6  # of two numbers that are the same but for rounding
+_ROUNDS = 4  # of looking for cells near to one
+_MOST_NODES = 100  # of the tree of an integer program
+_NOTHING = 2  # what the solver says of a program without solution
 _CELL = ["segment", "level"]
 _KEY = ["kpi", "question", "period", *_CELL]
 # What it takes to see a KPI as a sum of scores; other types tell their bases only.
@@ -149,7 +153,8 @@ def suppress(rows: pd.DataFrame, kpis: dict[str, Kpi], margins: Margins | None =
     levels. Where it takes the total, everything below goes with it. `low_base` marks shown rows below `warn`.
 
     The search for what a reader can still think possible solves integer programs (Fischetti and Salazar 2001, JASA
-    96:938-950) where hidden groups are tied in several ways, and takes a closed form where only one sum ties them.
+    96:938-950) where hidden groups are tied in several ways, and takes a closed form where only one sum ties them. A
+    group for which a program would take too long counts as given away, so that more may be hidden than must be.
 
     Parameters
     ----------
@@ -317,6 +322,11 @@ class _Figure:
         return bool(base * self.second[cells].sum() == total**2)
 
     @property
+    def has_grades(self) -> bool:
+        """Whether answers score more than one for or against."""
+        return bool(np.abs(self.score).max() > 1)
+
+    @property
     def told(self) -> tuple[bytes, ...]:
         return tuple(part.tobytes() for part in (self.score, *self.moments))
 
@@ -400,10 +410,23 @@ class _System:
         if not doubtful.any():
             return
         solutions = _Solutions(self, ties, cells, lower, upper)
-        solutions.explore(doubtful[cells])
-        for place, cell in enumerate(np.flatnonzero(cells)):
-            if doubtful[cell] and not solutions.leave_open(place):
-                yield int(cell)
+        # Sums of grades are hardly ever met in whole counts by chance, but soon by a few cells among themselves.
+        has_grades = any(figure.has_grades for figure in self.figures + self.told_by_total)
+        if not has_grades:
+            solutions.explore(doubtful[cells])
+        for cell in map(int, np.flatnonzero(doubtful)):
+            is_open = (has_grades and self._is_open_nearby(ties, cell, lower, upper)) or solutions.leave_open(cell)
+            if is_open is None:
+                is_open = solutions.leave_open(cell, whole=True)
+            if not is_open:
+                yield cell
+
+    def _is_open_nearby(self, ties: Array, cell: int, lower: Array, upper: Array) -> bool:
+        """Say whether a cell is open even if all but a few cells are as they are."""
+        return any(
+            _Solutions(self, ties, near, lower, upper).leave_open(cell, whole=True)
+            for near in _nearby(ties, self.n, lower, upper, cell)
+        )
 
 
 @dataclass
@@ -457,39 +480,66 @@ class _Solutions:
         """Look in some directions at once: most doubtful cells turn out to be open."""
         directions = np.random.default_rng(0).normal(size=(_DIRECTIONS, len(self._n), self._classes))
         for objective in directions * doubtful[:, None]:
-            self._solve(objective)
+            found = milp(objective.ravel(), bounds=Bounds(0, np.inf), constraints=self._constraints)
+            if found.x is not None:
+                self._learn(found.x)
 
-    def leave_open(self, cell: int) -> bool:
-        """Say whether a cell's base can differ by the width asked for, and each of its figures at all."""
-        return all(self._reach(cell, figure) for figure in [None, *range(self._secrets)])
+    def leave_open(self, cell: int, *, whole: bool = False) -> bool | None:
+        """Say whether a cell's base can differ by the width asked for, and each of its figures at all.
 
-    def _reach(self, cell: int, figure: int | None) -> bool:
-        """Look for the ends of a cell's base or figure until it is open."""
-        weight = np.ones(self._classes) if figure is None else self._scores[figure] - self._means[figure][cell]
+        Without `whole` a fast search answers, which comes upon whole counts by chance; `None` where it cannot tell.
+        The slow one cannot tell where it would take too long.
+        """
+        found = [self._reach(cell, figure, whole) for figure in [None, *range(self._secrets)]]
+        return False if False in found else None if None in found else True
+
+    def _reach(self, cell: int, figure: int | None, whole: bool) -> bool | None:
+        """Look for solutions until a cell's base or figure is open."""
+        place = int(np.searchsorted(self._cells, cell))
+        weight = np.ones(self._classes) if figure is None else self._scores[figure] - self._means[figure][place]
+        form = np.zeros((len(self._n), self._classes))
+        ends = set()
         for sign in (1, -1):
-            if self._is_open(cell, figure):
-                return True
-            objective = np.zeros((len(self._n), self._classes))
-            objective[cell] = sign * weight
-            if not self._solve(objective):
-                self._solve(objective, whole=True)
-        return self._is_open(cell, figure)
+            form[place] = sign * weight
+            further: bool | None = True
+            while further and not self._is_open(cell, figure):
+                base = self._possible.high[cell] if sign > 0 else -self._possible.low[cell]
+                least = base + 1 if figure is None else 1 / self._n[place]  # scores are whole
+                further = self._search(form.ravel(), least) if whole else self._look(form.ravel(), least)
+            ends.add(further)
+        return True if self._is_open(cell, figure) else None if None in ends else False
+
+    def _look(self, form: Array, least: float) -> bool | None:
+        """Look for a solution where a form of the counts is largest; returns whether it can be so much."""
+        found = milp(-form, bounds=Bounds(0, np.inf), constraints=self._constraints)
+        if found.x is None or -found.fun < least - _CLOSE:
+            return False
+        return self._learn(found.x) or None
+
+    def _search(self, form: Array, least: float) -> bool | None:
+        """Look for a solution in whole counts where a form of them is at least so much; returns whether there is."""
+        beyond = LinearConstraint(form[None], least - _CLOSE, np.inf)
+        found = milp(
+            np.zeros(len(form)),
+            integrality=1,
+            bounds=Bounds(0, np.inf),
+            constraints=[self._constraints, beyond],
+            options={"node_limit": _MOST_NODES},
+        )
+        if found.x is None:
+            return False if found.status == _NOTHING else None
+        return self._learn(found.x) or None
 
     def _is_open(self, cell: int, figure: int | None) -> bool:
-        place = self._cells[cell]
         if figure is None:
-            return bool(self._possible.high[place] - self._possible.low[place] >= self._width)
-        return bool(self._possible.varies[figure, place])
+            return bool(self._possible.high[cell] - self._possible.low[cell] >= self._width)
+        return bool(self._possible.varies[figure, cell])
 
-    def _solve(self, objective: Array, *, whole: bool = False) -> bool:
-        """Learn from a solution; without `whole`, a fast search that says whether it came upon whole counts."""
-        found = milp(objective.ravel(), integrality=int(whole), bounds=Bounds(0, np.inf), constraints=self._constraints)
-        if found.x is None or np.abs(found.x - np.round(found.x)).max() > 1e-6:  # noqa: PLR2004
+    def _learn(self, found: Array) -> bool:
+        """Learn from a solution if its counts are whole; returns whether they are."""
+        if np.abs(found - np.round(found)).max() > _CLOSE:
             return False
-        self._learn(np.round(found.x).reshape(objective.shape))
-        return True
-
-    def _learn(self, counts: Array) -> None:
+        counts = np.round(found).reshape(-1, self._classes)
         n = counts.sum(axis=1)
         possible, cells = self._possible, self._cells
         possible.low[cells], possible.high[cells] = (
@@ -497,7 +547,30 @@ class _Solutions:
             np.maximum(possible.high[cells], n),
         )
         for number, score in enumerate(self._scores[: self._secrets]):
-            possible.varies[number, cells] |= np.abs(counts @ score - self._means[number] * n) > 1e-6  # noqa: PLR2004
+            possible.varies[number, cells] |= np.abs(counts @ score - self._means[number] * n) > _CLOSE
+        return True
+
+
+def _nearby(ties: Array, n: Array, lower: Array, upper: Array, cell: int) -> Iterator[Flags]:
+    """Yield sets of a few cells, each larger than the one before, among which a cell can exchange answers.
+
+    Large cells come first, since their answers can be divided in many ways.
+    """
+    tied = np.flatnonzero(ties.any(axis=0))
+    room = np.concatenate([upper[tied] - n[tied], n[tied] - lower[tied]]).clip(0)
+    balanced = LinearConstraint(csc_array(np.hstack([ties[:, tied], -ties[:, tied]])), 0, 0)
+    cost = 1 / np.tile(n[tied].clip(1), 2)
+    near = np.zeros(len(n), dtype=bool)
+    near[cell] = True
+    for _ in range(_ROUNDS):
+        for place in int(np.searchsorted(tied, cell)) + np.array([0, len(tied)]):
+            least = np.zeros(len(room))
+            least[place] = np.minimum(1, room[place])
+            found = milp(cost, bounds=Bounds(least, room), constraints=balanced)
+            if found.x is not None:
+                near[tied] |= (found.x > _CLOSE).reshape(2, -1).any(axis=0)
+        cost[np.tile(near[tied], 2)] *= len(cost)
+        yield near
 
 
 def _reduced_echelon(matrix: Array) -> Array:
