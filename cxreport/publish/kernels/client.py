@@ -38,14 +38,15 @@ class PromptClient(AsyncKernelClient):
 
     async def _has_answered(self) -> bool:
         """Ask the kernel who it is; returns whether it answered on one channel and fell idle on the other."""
-        asked = self.kernel_info()
+        self.kernel_info()
         try:
             reply = await self.shell_channel.get_msg(timeout=_PATIENCE)
             if reply["msg_type"] != "kernel_info_reply":
                 return False
             while True:
                 told = await self.iopub_channel.get_msg(timeout=_ECHO)
-                if told["parent_header"].get("msg_id") == asked and told["content"].get("execution_state") == "idle":
+                of_question = told["parent_header"].get("msg_type") == "kernel_info_request"  # this one's or an earlier
+                if of_question and told["content"].get("execution_state") == "idle":
                     self._handle_kernel_info_reply(reply)
                     return True
         except Empty:
