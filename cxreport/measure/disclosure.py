@@ -480,9 +480,7 @@ class _Solutions:
         """Look in some directions at once: most doubtful cells turn out to be open."""
         directions = np.random.default_rng(0).normal(size=(_DIRECTIONS, len(self._n), self._classes))
         for objective in directions * doubtful[:, None]:
-            found = milp(objective.ravel(), bounds=Bounds(0, np.inf), constraints=self._constraints)
-            if found.x is not None:
-                self._learn(found.x)
+            self._look(-objective.ravel(), -np.inf)
 
     def leave_open(self, cell: int, *, whole: bool = False) -> bool | None:
         """Say whether a cell's base can differ by the width asked for, and each of its figures at all.
