@@ -235,7 +235,7 @@ def _write_revisions(
     told = [reader.own(issue.figures, segments) for issue in past.issued]
     is_everybody = reader.audience is None
     figures = find_revisions(reader.own(today, segments), told, past, reader.kpis, period, is_everybody=is_everybody)
-    found = [figures, benchmark_revisions(estimates, told, period)]
+    found = [figures, benchmark_revisions(estimates, [issue.figures for issue in past.issued], period)]
     write_revisions(project, report.id, period, reader.folder, found)
 
 

@@ -144,14 +144,18 @@ def find_revisions(
 
 
 def benchmark_revisions(estimates: pd.DataFrame, told: Sequence[pd.DataFrame], period: Period) -> pd.DataFrame:
-    """Return the benchmarks beside the totals of a period that are others than when it was first issued."""
+    """Return the benchmarks beside the totals of a pack that are others than when the period was first issued.
+
+    `told` are the figures of all packs of each issue, everybody's and audiences': a figure has one benchmark in all.
+    """
     if not told:
         return pd.DataFrame(columns=REVISIONS.names)
-    then, today = (
-        rows[(rows["period"] == period.id) & (rows["segment"] == TOTAL) & (rows["suppressed"] == SHOWN)]
+    first, today = (
+        rows[(rows["period"] == period.id) & (rows["suppressed"] == SHOWN)]
         for rows in (pd.concat(told), estimates.assign(question=estimates["question"].fillna("")))
     )
-    both = then.merge(today, on=_KEY, suffixes=("_was", "_now"))
+    then = first.astype({"benchmark_value": float}).groupby(_FIGURE, as_index=False)["benchmark_value"].first()
+    both = then.merge(today[today["segment"] == TOTAL], on=_FIGURE, suffixes=("_was", "_now"))
     was, now = (both[f"benchmark_value_{when}"].astype(float) for when in ("was", "now"))
     differs = ~np.isclose(was, now, rtol=1e-9, equal_nan=True)
     rows = both[_FIGURE].assign(figure="benchmark", was=was, now=now, n_groups=0, cause="benchmark")

@@ -246,6 +246,16 @@ def test_what_an_audience_was_told_stays_as_it_was(project, report, company):
     assert (past["suppressed"] != SHOWN).any()
 
 
+def test_measuring_an_issued_period_again_revises_nothing(project, narrow, company):
+    """Figures and benchmarks are what they were, also those of one level, which stands in everybody's pack, too."""
+    company(1, 400)
+    measure(project, narrow, SEPTEMBER)
+    issue(project, narrow, SEPTEMBER)
+    measure(project, narrow, SEPTEMBER)
+    assert estimates_of(project, narrow, "north")["benchmark_value"].notna().any()
+    assert not list(project.measured(narrow.id, SEPTEMBER).rglob("revisions.parquet"))
+
+
 def test_measuring_again_leaves_no_pack_of_who_is_no_audience(project, narrow, managers, company):
     """Folders of audiences that a definition no longer names are gone; lists and tables of everybody stay."""
     company(1, 400)

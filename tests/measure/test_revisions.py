@@ -184,6 +184,17 @@ def test_benchmark_that_was_replaced_is_told():
     assert benchmark_revisions(now, [now], SEPTEMBER).empty
 
 
+def test_benchmark_of_an_audience_of_one_level_is_the_one_that_everybody_was_told():
+    """What is told of one level stands in everybody's pack as a group, without a benchmark."""
+    own = figures({"benchmark_value": 9.0}, period="2026-09")
+    told = figures({"benchmark_value": 9.0}, {"segment": "region", "level": "north"}, period="2026-09")
+    assert benchmark_revisions(own, [told], SEPTEMBER).empty
+    [row] = benchmark_revisions(own.assign(benchmark_value=10.0), [told], SEPTEMBER).to_dict("records")
+    assert (row["was"], row["now"]) == (9.0, 10.0)
+    [row] = benchmark_revisions(own, [told.assign(benchmark_value=np.nan)], SEPTEMBER).to_dict("records")
+    assert (row["direction"], row["now"]) == ("replaced", 9.0)
+
+
 # --- files ---
 
 
