@@ -55,7 +55,14 @@ AsOfOption = Annotated[
 ]
 JobsOption = Annotated[
     int | None,
-    typer.Option("--jobs", "-j", min=1, metavar="NUMBER", help="Processes side by side; by default one a core."),
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        metavar="NUMBER",
+        envvar="CXREPORT_JOBS",
+        help="Processes side by side; by default one a core.",
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but what stops the run.")]
 JsonOption = Annotated[

@@ -55,6 +55,10 @@ PRIVATE = [
     *("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "MPLCONFIGDIR"),
     *("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"),
 ]
+# Processes of the tests share the cores already: a run that they start works in one.
+SHARED_CORES = {"CXREPORT_JOBS": "1"} if "PYTEST_XDIST_WORKER" in os.environ else {}
+os.environ.update(SHARED_CORES)
+
 SEPTEMBER = Period.parse("2026-09")
 SMALL_MONTHS = 4
 SMALL_REPORT = {
@@ -203,7 +207,7 @@ def run(project: Project, command: str, printed: Path | None = None, **environme
     result = subprocess.run(
         shlex.split(command),
         cwd=project.root,
-        env={"PATH": f"{tools}:{os.environ['PATH']}", "HOME": os.environ.get("HOME", "")} | environment,
+        env={"PATH": f"{tools}:{os.environ['PATH']}", "HOME": os.environ.get("HOME", ""), **SHARED_CORES} | environment,
         capture_output=True,
         text=True,
         check=False,

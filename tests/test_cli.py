@@ -14,6 +14,7 @@ from cxreport import __version__, cli
 from cxreport.errors import GateError
 from cxreport.publish import archive
 from cxreport.publish import run as publishing
+from cxreport.publish.workers import processors
 
 COMMANDS = ("sample", "ingest", "validate", "measure", "run", "deliver", "open", "archive")
 
@@ -159,6 +160,20 @@ def test_run_passes_on_what_was_asked(project, cxreport, asked):
     assert asked["as_of"].isoformat() == "2026-09-03"
     assert asked["parameters"] == {"top": "5", "note": "a=b"}
     assert asked["root"] == project
+
+
+@pytest.mark.usefixtures("project")
+def test_processes_are_those_asked_for_or_one_a_core(cxreport, asked, monkeypatch):
+    """The option goes before the environment, and the environment before the cores."""
+    monkeypatch.delenv("CXREPORT_JOBS", raising=False)
+    assert (cxreport("run")[0], asked["jobs"]) == (0, processors())
+    monkeypatch.setenv("CXREPORT_JOBS", "3")
+    assert (cxreport("run")[0], asked["jobs"]) == (0, 3)
+    assert (cxreport("run", "-j", "5")[0], asked["jobs"]) == (0, 5)
+    monkeypatch.setenv("CXREPORT_JOBS", "all")
+    code, _, err = cxreport("run")
+    assert code == 2
+    assert "CXREPORT_JOBS" in err
 
 
 def test_as_of_is_the_datasets_and_else_today(project, cxreport, asked):
