@@ -565,7 +565,8 @@ def _divided(
     inner = [*keys, *everybody]
     tables = []
     for segment, column in (segments or {}).items():
-        level = {"level": nw.col(column).fill_null(NOT_STATED)}
+        # A category of rows in memory takes no further level.
+        level = {"level": nw.col(column).cast(nw.String).fill_null(NOT_STATED)}
         by_level = reduced(partial(_with, columns=everybody | level), [*inner, "level"])
         tables.append(by_level.assign(segment=segment))
     if count and tables:

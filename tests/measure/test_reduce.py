@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from cxreport.config import Kpi
-from cxreport.engine import EngineSettings, collect, open_engine, wrap
+from cxreport.engine import EngineSettings, collect, in_memory, open_engine, wrap
 from cxreport.errors import DefinitionError, UsageError
 from cxreport.measure.reduce import (
     NOT_STATED,
@@ -219,12 +219,12 @@ def way(request, monkeypatch):
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", KPIS)
 def test_statistics_equal_plain_recalculation(name, rows, expected, duckdb_engine):
-    """Every kind of KPI, in total and by segment, on pandas and DuckDB; whole numbers are integers.
+    """Every kind of KPI, in total and by segment, on pandas, with categories too, and DuckDB; whole numbers are integers.
 
     Where there are no rows there are the same columns and no groups.
     """
     kpi = define(KPIS[name])
-    for frame in (wrap(rows), duckdb_engine.load(rows)):
+    for frame in (wrap(rows), in_memory(wrap(rows)), duckdb_engine.load(rows)):
         reduced = reduce(frame, kpi, ["period"], 0.95, segments=SEGMENTS)
         assert_equals_plain(reduced, kpi, expected(name))
         counted = reduced.columns.intersection(["n", "n_missing", "clusters", "n_top", "n_bottom", "n_open"])
@@ -260,7 +260,7 @@ def test_overlaps_equal_plain_recalculation(more, rows, duckdb_engine):
     kpi = define(NET | more)
     keys = ["question"] if kpi.per_question else []
     now, earlier = (rows[rows["period"] == period] for period in ("2026-09", "2026-08"))
-    for frame in (wrap(rows), duckdb_engine.load(rows)):
+    for frame in (wrap(rows), in_memory(wrap(rows)), duckdb_engine.load(rows)):
         shared = overlap(frame, kpi, "2026-09", "2026-08", SEGMENTS)
         levels = level_overlap(frame, kpi, "2026-09", SEGMENTS)
         assert {TOTAL, *SEGMENTS} == set(shared["segment"]) > set(levels["segment"])
@@ -295,7 +295,7 @@ def test_periods_without_shared_clusters_have_no_overlap(rows):
 def test_durations_are_counted(by, rows, duckdb_engine):
     """Every distinct duration of every group, open cases at their age; rows with neither are missing."""
     kpi = define(CURVE)
-    for frame in (wrap(rows), duckdb_engine.load(rows)):
+    for frame in (wrap(rows), in_memory(wrap(rows)), duckdb_engine.load(rows)):
         counts = survival_counts(frame, kpi, by, segments=SEGMENTS).set_index([*by, "segment", "level"])
         assert counts.index.is_monotonic_increasing
         seen = 0
