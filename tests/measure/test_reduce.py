@@ -219,7 +219,7 @@ def way(request, monkeypatch):
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", KPIS)
 def test_statistics_equal_plain_recalculation(name, rows, expected, duckdb_engine):
-    """Every kind of KPI, in total and by segment, on pandas, with categories too, and DuckDB; whole numbers are integers.
+    """Every kind of KPI, in total and by segment, on pandas, also with categories, and DuckDB; counts are integers.
 
     Where there are no rows there are the same columns and no groups.
     """
