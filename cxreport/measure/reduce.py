@@ -530,7 +530,7 @@ def _by(keys: list[str], segments: Mapping[str, str] | None) -> list[str]:
 def _added(sums: pd.DataFrame, more: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Add sums of some of the groups."""
     names = [name for name in more if name not in by]
-    aligned = sums[by].merge(more, how="left", on=by)[names].fillna(0) if by else more[names]
+    aligned = (sums[by].merge(more, how="left", on=by) if by else more.reindex(sums.index))[names].fillna(0)
     return sums.assign(**{str(name): (sums[name] + aligned[name]).astype(sums[name].dtype) for name in names})
 
 

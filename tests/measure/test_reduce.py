@@ -312,13 +312,13 @@ def test_durations_are_counted(by, rows, duckdb_engine):
         assert seen == len(counts)
 
 
-def test_clusters_of_one_change_nothing(rows):
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(("by", "segments"), [(["period"], SEGMENTS), ([], None)])
+def test_clusters_of_one_change_nothing(by, segments, rows):
     """When every row has a customer of its own, all statistics are those without clusters, to the last digit."""
     alone = wrap(rows.assign(customer=rows.index.astype(str)))
     for definition in (NET, NET | WEIGHTED, AMOUNT, RATIO):
-        figures = (
-            reduce(alone, define(definition | more), ["period"], 0.95, segments=SEGMENTS) for more in ({}, CLUSTERED)
-        )
+        figures = (reduce(alone, define(definition | more), by, 0.95, segments=segments) for more in ({}, CLUSTERED))
         pd.testing.assert_frame_equal(*figures, check_exact=True, check_like=True)
 
 

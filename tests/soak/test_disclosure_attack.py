@@ -990,8 +990,9 @@ def test_overlapping_audiences_give_nothing_away(packs, project, regional):
 
 
 @pytest.mark.soak
-def test_sample_company_gives_nothing_away(project):
+def test_sample_company_gives_nothing_away(copy_project, tmp_path):
     """All months of the sample company, with stages beside the touchpoints that they are made of."""
+    project = copy_project(tmp_path / "project")
     write_sample(project.sample)
     report = load_report(project, "monthly")
     dataset = load_dataset(project, report.dataset)
