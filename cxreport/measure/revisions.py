@@ -155,7 +155,7 @@ def benchmark_revisions(estimates: pd.DataFrame, told: Sequence[pd.DataFrame], p
         for rows in (pd.concat(told), estimates.assign(question=estimates["question"].fillna("")))
     )
     then = first.astype({"benchmark_value": float}).groupby(_FIGURE, as_index=False)["benchmark_value"].first()
-    both = then.merge(today[today["segment"] == TOTAL], on=_FIGURE, suffixes=("_was", "_now"))
+    both: pd.DataFrame = then.merge(today[today["segment"] == TOTAL], on=_FIGURE, suffixes=("_was", "_now"))
     was, now = (both[f"benchmark_value_{when}"].astype(float) for when in ("was", "now"))
     differs = ~np.isclose(was, now, rtol=1e-9, equal_nan=True)
     rows = both[_FIGURE].assign(figure="benchmark", was=was, now=now, n_groups=0, cause="benchmark")

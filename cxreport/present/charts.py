@@ -77,7 +77,7 @@ def trend(pack: Pack, kpi: ShownKpi, events: Sequence[Event] = ()) -> Picture | 
             bar = words("charts.trend.interval", confidence=pack.confidence, base=base)
         told = [words("charts.trend.event", label=event.label, period=_said(pack, event)) for event in known]
         listed = words("charts.trend.events", events=escape_markdown(words.joined(told))) if told else ""
-        notes = closing_notes(pack, is_cut, listed)
+        notes = closing_notes(pack, is_cut, _gap(pack, [kpi]), listed)
         return picture(
             canvas,
             pack.mark,
@@ -202,7 +202,10 @@ def _trends_of(pack: Pack, title: str, kpis: Sequence[ShownKpi]) -> Picture:
             axes.set_axis_off()
         scales = words("charts.trends.same_scale" if _share_steps(panels) else "charts.trends.own_scale")
         are_cut = [mark_cut(axes, axes.yaxis, kpi) for axes, kpi in panels]
-        parts: Said = {"shaded": _shaded(pack, "trends", kpis), "notes": closing_notes(pack, any(are_cut))}
+        parts: Said = {
+            "shaded": _shaded(pack, "trends", kpis),
+            "notes": closing_notes(pack, any(are_cut), _gap(pack, kpis)),
+        }
         return picture(
             canvas,
             pack.mark,
@@ -258,8 +261,9 @@ def _draw_trend(axes: Axes, pack: Pack, kpi: ShownKpi, *, small: bool = False) -
     high = [scaled(figure.usual_high if figure else None, kpi) for figure in series]
     axes.fill_between(places, low, high, color=FAINT, linewidth=0)
     values = [scaled(figure.value if figure and figure.is_shown else None, kpi) for figure in series]
-    line = [(place, value) for place, value in zip(places, values, strict=True) if not isnan(value)]
-    axes.plot(*zip(*line, strict=True), color=MUTED, linewidth=1.4)
+    axes.plot(places, values, color=MUTED, linewidth=1.4)
+    if lone := _between_gaps(values):
+        axes.plot(lone, [values[place] for place in lone], ".", color=MUTED, markersize=3)
     if (last := series[-1]) and last.is_shown:
         _draw_last(axes, (places[-1], values[-1]), last, kpi, small=small)
     axes.set_xlim(-0.5, len(periods) - 0.5)
@@ -272,6 +276,16 @@ def _draw_trend(axes: Axes, pack: Pack, kpi: ShownKpi, *, small: bool = False) -
     axes.set(xlabel="", ylabel="")
     sns.despine(ax=axes, left=True)
     return not small and mark_cut(axes, axes.yaxis, kpi)
+
+
+def _between_gaps(values: Sequence[float]) -> list[int]:
+    """Return the places of values beside which there is none, which no line reaches.
+
+    >>> _between_gaps([1.0, float("nan"), 2.0, float("nan"), 3.0, 4.0])
+    [0, 2]
+    """
+    is_gap = [True, *map(isnan, values), True]
+    return [place for place in range(len(values)) if is_gap[place] and not is_gap[place + 1] and is_gap[place + 2]]
 
 
 def _draw_last(axes: Axes, at: tuple[float, float], last: Figure, kpi: ShownKpi, *, small: bool) -> None:
@@ -655,6 +669,14 @@ def _shaded(pack: Pack, chart: str, kpis: Sequence[ShownKpi]) -> str:
     figures = (figure for kpi in kpis for figure in _series(pack, kpi)[1] if figure)
     is_drawn = any(figure.usual_low is not None for figure in figures)
     return pack.words(f"charts.{chart}.shaded") if is_drawn else ""
+
+
+def _gap(pack: Pack, kpis: Sequence[ShownKpi]) -> str:
+    """Return what a gap between two parts of a line is; nothing where no line has one."""
+    shown = (
+        "".join("x" if figure and figure.is_shown else " " for figure in _series(pack, kpi)[1]).strip() for kpi in kpis
+    )
+    return pack.words("charts.gap") if any(" " in line for line in shown) else ""
 
 
 def _has_line(pack: Pack, kpi: ShownKpi) -> bool:

@@ -231,6 +231,27 @@ def test_axis_that_leaves_out_its_start_is_marked(monthly, limits, is_cut):
     assert "Zigzag" in charts.trend(monthly, monthly.kpis["csat"]).caption
 
 
+def test_line_of_a_trend_leaves_a_gap_where_no_figure_is_shown(monthly):
+    """No line leads across a period without a shown figure; one between two of them is a dot; the caption says so."""
+
+    def drawn(*hidden):
+        rows = monthly.estimates
+        is_hidden = (rows["kpi"] == "nps") & (rows["segment"] == "all") & rows["period"].isin(hidden)
+        rows = rows.assign(suppressed=rows["suppressed"].mask(is_hidden, "base"))
+        pack = replace(monthly, estimates=rows.assign(value=rows["value"].mask(is_hidden)))
+        with theme.themed():
+            axes = theme.blank(2, title="").subplots()
+            charts._draw_trend(axes, pack, pack.leading)
+        line, *dots = [line.get_ydata() for line in axes.lines if line.get_color() == theme.MUTED]
+        captions = [charts.trend(pack, pack.leading).caption, charts.trends(pack).pictures[0].caption]
+        return np.isnan(line).sum(), len(dots), {"Gap:" in caption for caption in captions}
+
+    assert drawn() == (0, 0, {False})
+    assert drawn("2026-03") == (1, 0, {True})
+    assert drawn("2026-03", "2026-05") == (2, 1, {True})
+    assert drawn("2024-09", "2024-10") == (2, 0, {False})
+
+
 def test_panels_of_one_unit_share_their_steps_unless_one_would_lie_flat(monthly):
     """Ranges become equal within a unit, never below zero for what cannot be negative; too unequal ones stay."""
     nps, csat = monthly.kpis["nps"], monthly.kpis["csat"]

@@ -804,10 +804,10 @@ def test_attack_reads_tables_together(kpis, root):
 # --- measured packs ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def project(root, tmp_path_factory):
-    """The project's definitions and benchmarks, without rows."""
-    target = tmp_path_factory.mktemp("disclosure") / "project"
+@pytest.fixture
+def project(root, tmp_path):
+    """The project's definitions and benchmarks, without rows or issues."""
+    target = tmp_path / "project"
     shutil.copytree(root / "reports", target / "reports", ignore=shutil.ignore_patterns("output"))
     shutil.copytree(root / "data" / "reference", target / "data" / "reference")
     shutil.copytree(root / "expectations", target / "expectations", ignore=shutil.ignore_patterns("uncommitted"))
@@ -880,7 +880,6 @@ def publish_packs(project, period):
 def issue_twice(project, report, pack):
     """Issue August and then September, with packs of regions from the start or later, and late answers or none."""
     random = np.random.default_rng([204, pack])
-    shutil.rmtree(project.output / "monthly", ignore_errors=True)
     facts = write_company(project, random, REGIONS[:4])
     august = project.accepted("sample", SEPTEMBER.previous) / "answers.parquet"
     answers = pq.read_table(august)
@@ -895,7 +894,7 @@ def issue_twice(project, report, pack):
     return facts, [first, read_packs(project, SEPTEMBER)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def regional(project):
     """A report with a pack for each region."""
     narrow = narrowed(load_report(project, "monthly"), ["nps", "csat"], ["region", "channel", "stage"])
@@ -976,7 +975,6 @@ def test_overlapping_audiences_give_nothing_away(packs, project, regional):
     path.write_text("".join(f"{name}: {{title: {name}, levels: {levels}}}\n" for name, levels in MANAGERS.items()))
     audiences = Audiences(by="region", groups=path.relative_to(project.root))
     report = regional.model_copy(update={"audiences": audiences, "segments": ["region", "channel"]})
-    shutil.rmtree(project.output / "monthly", ignore_errors=True)
     hidden = 0
     for pack in range(packs):
         facts = write_company(project, np.random.default_rng([205, pack]), [*REGIONS[:3], REGIONS[-1]])
@@ -990,9 +988,8 @@ def test_overlapping_audiences_give_nothing_away(packs, project, regional):
 
 
 @pytest.mark.soak
-def test_sample_company_gives_nothing_away(copy_project, tmp_path):
+def test_sample_company_gives_nothing_away(project):
     """All months of the sample company, with stages beside the touchpoints that they are made of."""
-    project = copy_project(tmp_path / "project")
     write_sample(project.sample)
     report = load_report(project, "monthly")
     dataset = load_dataset(project, report.dataset)
