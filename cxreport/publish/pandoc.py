@@ -48,19 +48,29 @@ def write_typst(tree: Tree, template: Path) -> str:
 
 
 def change(tree: Tree, replace: Callable[[Element], list[Element] | None], *kinds: str) -> Tree:
-    """Return the tree rebuilt from the leaves up.
+    """Return the tree rebuilt from the leaves up; what no element can be in is shared with the given one.
 
     `replace` returns what an element of one of the kinds becomes, `None` to keep it.
     """
+    # Reports have tens of thousands of elements, most of them words, and are gone through a dozen times.
 
     def changed(part: Tree) -> Tree:
         if isinstance(part, dict):
             return {key: changed(value) if isinstance(value, list | dict) else value for key, value in part.items()}
+        if not part or isinstance(part[0], str):  # attributes
+            return part
         rebuilt: list[Any] = []
         for item in part:
-            new = changed(item) if isinstance(item, list | dict) else item
-            replaced = replace(new) if isinstance(new, dict) and new.get("t") in kinds else None
-            rebuilt += [new] if replaced is None else replaced
+            if isinstance(item, dict):
+                is_word = "t" in item and not isinstance(item.get("c"), list | dict)
+                new = item if is_word else changed(item)
+                replaced = replace(new) if new.get("t") in kinds else None
+                if replaced is not None:
+                    rebuilt += replaced
+                    continue
+                rebuilt.append(new)
+            else:
+                rebuilt.append(changed(item) if isinstance(item, list) else item)
         return rebuilt
 
     return changed(tree)
