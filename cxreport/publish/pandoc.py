@@ -65,10 +65,7 @@ def change(tree: Tree, replace: Callable[[Element], list[Element] | None], *kind
                 is_word = "t" in item and not isinstance(item.get("c"), list | dict)
                 new = item if is_word else changed(item)
                 replaced = replace(new) if new.get("t") in kinds else None
-                if replaced is not None:
-                    rebuilt += replaced
-                    continue
-                rebuilt.append(new)
+                rebuilt += [new] if replaced is None else replaced
             else:
                 rebuilt.append(changed(item) if isinstance(item, list) else item)
         return rebuilt
