@@ -150,10 +150,12 @@ def benchmark_revisions(estimates: pd.DataFrame, told: Sequence[pd.DataFrame], p
     """
     if not told:
         return pd.DataFrame(columns=REVISIONS.names)
-    first, today = (
-        rows[(rows["period"] == period.id) & (rows["suppressed"] == SHOWN)]
-        for rows in (pd.concat(told), estimates.assign(question=estimates["question"].fillna("")))
-    )
+
+    def shown(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[(rows["period"] == period.id) & (rows["suppressed"] == SHOWN)]
+
+    # Of each issue first: together they hold every pack's figures of all periods.
+    first, today = pd.concat(map(shown, told)), shown(estimates.assign(question=estimates["question"].fillna("")))
     then = first.astype({"benchmark_value": float}).groupby(_FIGURE, as_index=False)["benchmark_value"].first()
     both: pd.DataFrame = then.merge(today[today["segment"] == TOTAL], on=_FIGURE, suffixes=("_was", "_now"))
     was, now = (both[f"benchmark_value_{when}"].astype(float) for when in ("was", "now"))

@@ -673,15 +673,17 @@ def _shaded(pack: Pack, chart: str, kpis: Sequence[ShownKpi]) -> str:
 
 def _gap(pack: Pack, kpis: Sequence[ShownKpi]) -> str:
     """Return what a gap between two parts of a line is; nothing where no line has one."""
-    shown = (
-        "".join("x" if figure and figure.is_shown else " " for figure in _series(pack, kpi)[1]).strip() for kpi in kpis
-    )
-    return pack.words("charts.gap") if any(" " in line for line in shown) else ""
+    lines = ("".join("x" if is_shown else " " for is_shown in _are_shown(pack, kpi)).strip() for kpi in kpis)
+    return pack.words("charts.gap") if any(" " in line for line in lines) else ""
 
 
 def _has_line(pack: Pack, kpi: ShownKpi) -> bool:
-    _, series = _series(pack, kpi)
-    return sum(figure is not None and figure.is_shown for figure in series) > 1
+    return sum(_are_shown(pack, kpi)) > 1
+
+
+def _are_shown(pack: Pack, kpi: ShownKpi) -> list[bool]:
+    """Return for each period of a chart whether it has a figure that is shown."""
+    return [figure is not None and figure.is_shown for figure in _series(pack, kpi)[1]]
 
 
 def _series(pack: Pack, kpi: ShownKpi) -> tuple[list[str], list[Figure | None]]:
